@@ -1,0 +1,1 @@
+"""taskmill runs containers to completion on Kubernetes."""
