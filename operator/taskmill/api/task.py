@@ -1,0 +1,463 @@
+"""Task: what to run. It lives in Git; the operator writes only its status.
+
+Three layers, so that each place carries what means something there:
+`WhatRuns` (a change of it is a new run) < `RunSpec` (plus clocks; a step of a plan) < `TaskSpec`.
+"""
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, ClassVar, Final
+
+from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema
+
+from taskmill.api.duration import PATTERN as DURATION
+from taskmill.api.duration import Duration, DurationOrZero
+from taskmill.api.meta import API_VERSION, Conditions, Model, ObjectMeta, Timestamp
+from taskmill.api.reasons import Phase, Reason
+from taskmill.api.schema import INT_OR_STRING, Cel, Keywords, list_map
+
+# What holds where a Task says nothing. Never written into the CRD: a default that appears in
+# stored objects would look like a change of what runs.
+DEFAULT_GRACE_PERIOD: Final = timedelta(seconds=30)
+DEFAULT_START_TIMEOUT: Final = timedelta(minutes=10)
+DEFAULT_TIMEOUT: Final = timedelta(hours=24)  # the operator's setting may say otherwise
+
+SCRIPT_BYTES: Final = 120 * 1024  # one argument of exec() holds 128 KiB, the rest is ours
+
+# ---- leaves ----
+
+DNS_LABEL: Final = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+_DNS_SUBDOMAIN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+
+DnsLabel = Annotated[
+    str,
+    Keywords({"maxLength": 63}),
+    Cel(
+        rule=f"self.matches('{DNS_LABEL}')",
+        message="must be lower-case letters, digits and '-', such as build-2, at most 63",
+    ),
+]
+ServiceAccountName = Annotated[
+    str,
+    Keywords({"maxLength": 253}),
+    Cel(
+        rule=f"self.matches('{_DNS_SUBDOMAIN}')",
+        message="must be the name of a ServiceAccount, such as builder",
+    ),
+]
+ObjectName = Annotated[str, Keywords({"minLength": 1, "maxLength": 253})]
+Quantity = Annotated[
+    int | str,
+    WithJsonSchema({INT_OR_STRING: True, "maxLength": 32}),
+    Cel(
+        rule=("type(self) == int ? self >= 0 : isQuantity(self) && sign(quantity(self)) >= 0"),
+        message="must be a quantity such as 500m, 2 or 1Gi",
+    ),
+]
+Argument = Annotated[str, Keywords({"maxLength": 131072})]
+Arguments = Annotated[tuple[Argument, ...], Keywords({"maxItems": 1024})]
+Message = Annotated[str, Keywords({"maxLength": 1024})]
+
+# The schema has no enum of reasons: a CRD older than the operator would refuse its verdicts.
+RecordedReason = Annotated[
+    Reason,
+    PlainValidator(Reason.of),
+    PlainSerializer(str, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "maxLength": 63}),
+]
+REASON_LIST: Final = "One of " + ", ".join(Reason) + "; a newer taskmill may know more."
+
+
+# ---- environment ----
+
+
+class KeyRef(Model):
+    """A key of a Secret or a ConfigMap in the same namespace."""
+
+    name: ObjectName
+    """Name of the Secret or ConfigMap, for example registry-login."""
+
+    key: ObjectName
+    """Key in its data, for example password."""
+
+    optional: bool | None = None
+    """True: start without the variable when the object or the key does not exist. Default: false,
+    the task waits and then fails with ConfigError."""
+
+
+class FieldRef(Model):
+    """A field of the pod itself."""
+
+    field_path: Annotated[str, Keywords({"minLength": 1, "maxLength": 256})]
+    """Path of the field, for example metadata.name or status.podIP."""
+
+    api_version: Annotated[str, Keywords({"maxLength": 32})] | None = None
+    """Version that the path is written in. Default: v1."""
+
+
+class ResourceFieldRef(Model):
+    """A resource request or limit of a container of the pod."""
+
+    resource: Annotated[str, Keywords({"minLength": 1, "maxLength": 64})]
+    """The resource, for example limits.memory."""
+
+    container_name: Annotated[str, Keywords({"maxLength": 63})] | None = None
+    """Name of the container. Default: the task's own, main."""
+
+    divisor: Quantity | None = None
+    """Unit of the result as a quantity, for example 1Mi. Default: 1."""
+
+
+class ValueFrom(Model):
+    """Where the value of an environment variable comes from. Exactly one source."""
+
+    RULES: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            rule=" + ".join(
+                f"(has(self.{source}) ? 1 : 0)"
+                for source in ("secretKeyRef", "configMapKeyRef", "fieldRef", "resourceFieldRef")
+            )
+            + " == 1",
+            message=(
+                "exactly one of secretKeyRef, configMapKeyRef, fieldRef and resourceFieldRef"
+                " must be given"
+            ),
+        ),
+    )
+
+    secret_key_ref: KeyRef | None = None
+    """A key of a Secret."""
+
+    config_map_key_ref: KeyRef | None = None
+    """A key of a ConfigMap."""
+
+    field_ref: FieldRef | None = None
+    """A field of the pod, for example metadata.name."""
+
+    resource_field_ref: ResourceFieldRef | None = None
+    """A resource request or limit of a container, for example limits.memory."""
+
+
+EnvName = Annotated[
+    str,
+    Keywords({"maxLength": 200}),
+    Cel(
+        rule="self != '' && !self.contains('=')",
+        message="must be a name without '=', such as CARGO_HOME",
+    ),
+]
+
+
+class EnvVar(Model):
+    """An environment variable."""
+
+    RULES: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            rule="!has(self.value) || !has(self.valueFrom)",
+            message="value and valueFrom cannot both be given",
+        ),
+    )
+
+    name: EnvName
+    """Name of the variable, for example CARGO_HOME."""
+
+    value: Argument | None = None
+    """Its value, up to 128 KiB. $(NAME) stands for a variable that comes before it, $$ for one $.
+    Default: empty."""
+
+    value_from: ValueFrom | None = None
+    """Source of the value, instead of `value`."""
+
+
+class ObjectRef(Model):
+    """A Secret or a ConfigMap in the same namespace."""
+
+    name: ObjectName
+    """Name of the object, for example build-settings."""
+
+    optional: bool | None = None
+    """True: start without it when it does not exist. Default: false."""
+
+
+class EnvFrom(Model):
+    """All keys of a Secret or a ConfigMap as environment variables."""
+
+    RULES: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            rule="has(self.secretRef) != has(self.configMapRef)",
+            message="exactly one of secretRef and configMapRef must be given",
+        ),
+    )
+
+    prefix: Annotated[str, Keywords({"maxLength": 253})] | None = None
+    """Put before each key, for example DB_. Default: none."""
+
+    secret_ref: ObjectRef | None = None
+    """The Secret."""
+
+    config_map_ref: ObjectRef | None = None
+    """The ConfigMap."""
+
+
+Env = Annotated[tuple[EnvVar, ...], list_map("name"), Keywords({"maxItems": 100})]
+
+
+# ---- resources ----
+
+Quantities = Annotated[dict[str, Quantity], Keywords({"maxProperties": 16})]
+
+
+class Resources(Model):
+    """CPU, memory and other resources, as in a container."""
+
+    RULES: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            # Total on purpose: a quantity that cannot be read is reported by its own rule.
+            rule="""!has(self.limits) || !has(self.requests) || self.requests.all(r,
+                !(r in self.limits)
+                || !isQuantity(string(self.requests[r])) || !isQuantity(string(self.limits[r]))
+                || quantity(string(self.requests[r]))
+                    .compareTo(quantity(string(self.limits[r]))) <= 0)""",
+            message="a request cannot be larger than the limit of the same resource",
+            field_path=".requests",
+        ),
+    )
+
+    limits: Quantities | None = None
+    """The most that the task may use, as quantities, for example {cpu: 2, memory: 1Gi}. Beyond the
+    memory limit it ends with OOMKilled. Default: no limit but the namespace's."""
+
+    requests: Quantities | None = None
+    """What a node must have free, as quantities, for example {cpu: 500m, memory: 256Mi}. Default:
+    the limit of the same resource."""
+
+
+# ---- what runs ----
+
+
+class ImagePullPolicy(StrEnum):
+    """When the image is pulled."""
+
+    ALWAYS = "Always"
+    IF_NOT_PRESENT = "IfNotPresent"
+    NEVER = "Never"
+
+
+class WhatRuns(Model):
+    """The part of a Task whose change is a new run (with `rerun`)."""
+
+    RULES: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            rule="!has(self.script) || !has(self.command) || self.command.size() == 0",
+            message="script and command cannot both be given",
+            field_path=".script",
+        ),
+    )
+
+    image: Annotated[
+        str,
+        Keywords({"maxLength": 1024}),
+        Cel(
+            rule="self != '' && self.trim() == self",
+            message="must name an image, such as ubuntu:24.04, without blanks around it",
+        ),
+    ]
+    """Container image, for example ubuntu:24.04 or registry.example.com/team/build:1.2."""
+
+    command: Arguments | None = None
+    """Program to run, with leading arguments, for example [make, -j4]. $(NAME) stands for an
+    environment variable, $$ for one $. Default: the image's own entrypoint."""
+
+    args: Arguments | None = None
+    """Arguments after `command` or after the image's entrypoint; in a `script` they are "$1" and so
+    on. Default: the image's own, when `command` and `script` are absent."""
+
+    script: Annotated[str, Keywords({"minLength": 1, "maxLength": SCRIPT_BYTES})] | None = None
+    """Shell text to run instead of `command`, by /bin/sh -e -c: it ends at the first command that
+    fails. Every $ reaches the shell as written. At most 120 KiB. For example: make && make test."""
+
+    env: Env | None = None
+    """Environment variables, in order, as in a container. At most 100."""
+
+    env_from: Annotated[tuple[EnvFrom, ...], Keywords({"maxItems": 32})] | None = None
+    """Secrets and ConfigMaps all of whose keys become environment variables; `env` wins over them,
+    and a later one over an earlier. At most 32."""
+
+    working_dir: Annotated[str, Keywords({"maxLength": 4096})] | None = None
+    """Directory to run in, for example /src. Default: the image's own."""
+
+    resources: Resources | None = None
+    """CPU, memory and other resources, as in a container. Default: the namespace's."""
+
+    service_account_name: ServiceAccountName | None = None
+    """ServiceAccount to run as; naming one mounts its token. Default: default, without a token."""
+
+
+class RunSpec(WhatRuns):
+    """What runs, and its clocks. Durations are written like 30s, 10m or 1h30m (h, m, s, ms)."""
+
+    image_pull_policy: ImagePullPolicy | None = None
+    """When to pull the image: Always, IfNotPresent or Never. Default: Always for the tag latest and
+    for images without a tag, else IfNotPresent."""
+
+    max_run_time: Duration | None = None
+    """Longest time for one attempt, from when its container runs, for example 10m. Then the reason
+    is MaxRunTimeExceeded. Default: none, only the deadline of the execution ends it."""
+
+    start_timeout: Duration | None = None
+    """Longest time from the pod being on a node to its container running (pull, mounts,
+    configuration), for example 5m. Default: 10m."""
+
+    queue_timeout: Duration | None = None
+    """Longest time to wait for room: no node fits, quota, suspended, gated; for example 1h.
+    Default: none, a full cluster is a queue and only the deadline of the execution ends it."""
+
+    grace_period: DurationOrZero | None = None
+    """Time from SIGTERM to SIGKILL when the task is stopped, for example 1m; 0s kills at once.
+    Counted in whole seconds, rounded up. Default: 30s."""
+
+
+# ---- the Task ----
+
+
+class Info(Model):
+    """Who this is for and why it exists. Changing it starts nothing."""
+
+    title: Annotated[str, Keywords({"maxLength": 255})] | None = None
+    """One line for lists and pages, for example: Nightly build."""
+
+    description: Annotated[str, Keywords({"maxLength": 32768})] | None = None
+    """Longer text, in Markdown."""
+
+    owner: Annotated[str, Keywords({"maxLength": 255})] | None = None
+    """Who to ask, for example an e-mail address."""
+
+    source: Annotated[str, Keywords({"maxLength": 4096})] | None = None
+    """Where this is defined, for example a link to a file in Git."""
+
+
+class Trigger(StrEnum):
+    """What starts a Task."""
+
+    ON_CHANGE = "OnChange"
+    MANUAL = "Manual"
+
+
+class TaskSpec(RunSpec):
+    """What to run, and when."""
+
+    RULES: ClassVar[tuple[Cel, ...]] = (
+        # Not in RunSpec: within a plan of many steps, counting bytes exceeds the cost budget.
+        Cel(
+            rule=f"!has(self.script) || bytes(self.script).size() <= {SCRIPT_BYTES}",
+            message="a script has at most 120 KiB (122880 bytes)",
+            field_path=".script",
+        ),
+        Cel(
+            # Total on purpose: a duration that cannot be read is reported by its own rule.
+            rule=f"""!has(self.timeout) || !has(self.maxRunTime)
+                || !self.timeout.matches('{DURATION}') || !self.maxRunTime.matches('{DURATION}')
+                || duration(self.maxRunTime) <= duration(self.timeout)""",
+            message="maxRunTime is longer than timeout",
+            message_expression=(
+                "'maxRunTime ' + self.maxRunTime + ' is longer than timeout ' + self.timeout"
+            ),
+            field_path=".maxRunTime",
+        ),
+    )
+
+    info: Info | None = None
+    """Who this is for and why it exists. Changing it starts nothing."""
+
+    rerun: Annotated[str, Keywords({"maxLength": 1024})] | None = None
+    """Any text; changing it runs the Task again, for example 2026-11-24 or a ticket's number. That
+    is how Git says again."""
+
+    timeout: Duration | None = None
+    """Longest time for a whole execution, waiting included, from its creation, for example 2h. It
+    becomes the execution's deadline. Default: the operator's, 24h. Must be given when maxRunTime
+    exceeds that."""
+
+    trigger: Trigger | None = None
+    """What starts it. OnChange: the latest state of what runs is run exactly once, states in
+    between may be skipped. Manual: nothing but a TaskExecution. Default: OnChange."""
+
+
+class LastExecution(Model):
+    """The newest execution, in short."""
+
+    name: Annotated[str, Keywords({"maxLength": 253})]
+    """Name of the TaskExecution."""
+
+    phase: Phase | None = None
+    """Its phase: Pending, Running, Succeeded, Failed or Stopped."""
+
+    reason: RecordedReason | None = Field(
+        default=None, description=f"Why it waits or how it ended. {REASON_LIST}"
+    )
+
+    failure_message: Message | None = None
+    """What went wrong and what to do about it, in one sentence; only when it failed."""
+
+    started_at: Timestamp | None = None
+    """When its first container started."""
+
+    completed_at: Timestamp | None = None
+    """When it ended."""
+
+
+class LastTriggered(Model):
+    """The state of what runs that was started last, by a change."""
+
+    generation: Annotated[int, Keywords({"minimum": 0})]
+    """The metadata.generation of that state."""
+
+    hash: Annotated[str, Keywords({"maxLength": 128})]
+    """Hash of what runs, with the version of the hash function before it."""
+
+
+class TaskStatus(Model):
+    """What happened last. Written by the operator only."""
+
+    phase: Phase | None = None
+    """Phase of the newest execution: Pending, Running, Succeeded, Failed or Stopped. Absent: it
+    never ran."""
+
+    last_execution: LastExecution | None = None
+    """The newest execution, in short."""
+
+    active: Annotated[int, Keywords({"minimum": 0})] | None = None
+    """Number of executions that have not ended."""
+
+    last_triggered: LastTriggered | None = None
+    """The state of what runs that was started last, by a change."""
+
+    last_successful_time: Timestamp | None = None
+    """When an execution last succeeded."""
+
+    observed_generation: Annotated[int, Keywords({"minimum": 0})] | None = None
+    """The metadata.generation that this status is about."""
+
+    conditions: Conditions | None = None
+    """Ready, Reconciling (until the run of this generation ends) and Stalled (it failed or the spec
+    is wrong), for kubectl wait and GitOps tools."""
+
+
+class Task(Model):
+    """A Task says what to run, and when.
+
+    It runs as a Kubernetes Job. Its status says in one line what happened last, or why it has not
+    started.
+    """
+
+    api_version: str = API_VERSION
+    kind: str = "Task"
+    metadata: ObjectMeta
+    spec: TaskSpec
+    """What to run, and when."""
+    status: TaskStatus | None = None
+    """What happened last. Written by the operator only."""
+
+
+WHAT_RUNS: Final = frozenset(WhatRuns.model_fields) | {"rerun"}
+"""Fields of `TaskSpec`, as named in Python, whose change is a new run."""

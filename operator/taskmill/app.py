@@ -1,0 +1,100 @@
+"""The operator put together: what is built, in which order it starts and stops."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+
+import kopf
+
+from taskmill.handlers import register
+from taskmill.kube.auth import Credentials
+from taskmill.kube.client import JOBS, PODS, KubeClient
+from taskmill.kube.lease import Elector
+from taskmill.kube.listwatch import ListWatch
+from taskmill.plan.names import LABEL_EXECUTION_UID
+from taskmill.reconcile.cache import Cache, Key
+from taskmill.reconcile.feed import Feed
+from taskmill.reconcile.queue import WorkQueue
+from taskmill.reconcile.reconciler import Reconciler
+from taskmill.reconcile.resync import Resync
+from taskmill.settings import Settings
+
+log = logging.getLogger(__name__)
+
+WORKERS = 32
+FIRST_SYNC_EVERY = 1.0
+"""Seconds between two tries to read everything before the first pass."""
+RESYNC_EVERY = 600.0
+"""Seconds between two looks at everything, for what no watch told."""
+LEASE = "taskmill-operator"
+
+
+async def run(settings: Settings, credentials: Credentials) -> None:
+    """Run the operator until it is told to stop (SIGTERM, SIGINT)."""
+    cache = Cache()
+    queue: WorkQueue[Key] = WorkQueue()
+    feed = Feed(cache=cache, queue=queue)
+    registry = kopf.OperatorRegistry()
+    register(registry, feed=feed, credentials=credentials)
+    async with contextlib.AsyncExitStack() as stack:
+        client = await stack.enter_async_context(KubeClient(credentials))
+        # Renewals must not wait behind anybody's request.
+        lease_client = await stack.enter_async_context(KubeClient(credentials))
+        elector = Elector(
+            lease_client,
+            namespace=settings.namespace,
+            name=LEASE,
+            identity=settings.identity,
+            on_lead=lambda: _lead(reconciler),
+            on_lose=lambda: log.warning("lost the lease: another replica acts now"),
+        )
+        reconciler = Reconciler(
+            client=client,
+            cache=cache,
+            queue=queue,
+            limits=settings.limits,
+            is_leading=lambda: elector.is_leader,
+        )
+        jobs = ListWatch(
+            client,
+            JOBS,
+            label_selector=LABEL_EXECUTION_UID,
+            on_change=feed.job,
+            on_gone=feed.job_gone,
+        )
+        pods = ListWatch(
+            client,
+            PODS,
+            label_selector=LABEL_EXECUTION_UID,
+            on_change=feed.pod,
+            on_gone=feed.pod_gone,
+        )
+        # Kopf ends, at its own end, whatever was started after it.
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(watch.run()) for watch in (jobs, pods)]
+            tasks += [group.create_task(reconciler.work()) for _ in range(WORKERS)]
+            sync = Resync(client, cache, feed, queue)
+            tasks.append(group.create_task(_lookout(sync, (jobs, pods), elector)))
+            await kopf.operator(registry=registry, clusterwide=True)
+            for task in tasks:
+                task.cancel()
+
+
+def _lead(reconciler: Reconciler) -> None:
+    log.info("ready: this replica acts")
+    reconciler.take_over()
+
+
+async def _lookout(sync: Resync, watches: tuple[ListWatch, ...], elector: Elector) -> None:
+    """Fill the cache, then stand for election, then look at everything now and again."""
+    for watch in watches:
+        await watch.synced.wait()
+    await sync.run(every=FIRST_SYNC_EVERY, until_done=True)
+    # What is loaded by now lives as long as the process: the collector may leave it alone.
+    gc.collect()
+    gc.freeze()
+    log.info("caches are filled; standing for election as %s", elector.identity)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(elector.run())
+        group.create_task(sync.run(every=RESYNC_EVERY))

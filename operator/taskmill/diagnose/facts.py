@@ -1,0 +1,265 @@
+"""Jobs, pods and Events reduced to the facts a verdict needs, read once from the API's objects.
+
+Only what is read here is kept in memory. Parsing is tolerant: whatever is missing or of another
+shape is absent, because a strange pod must end in a sentence and never in an exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from taskmill.api.meta import parse_rfc3339
+
+MAIN = "main"
+"""Name of the container that runs the task; its end decides the verdict."""
+
+Raw = Mapping[str, Any]
+
+
+class Role(Enum):
+    """What a container is for; init containers run before the others, sidecars beside them."""
+
+    MAIN = "container"
+    INIT = "init container"
+    SIDECAR = "sidecar"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A machine word and a sentence, as Kubernetes pairs them in states and conditions."""
+
+    reason: str
+    message: str
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A container's end. `message` is the termination message or the tail of its log."""
+
+    exit_code: int
+    signal: int
+    reason: str
+    message: str
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One container: waiting, running since `started_at`, or ended."""
+
+    name: str
+    role: Role
+    waiting: Note | None = None
+    started_at: datetime | None = None
+    ended: Ended | None = None
+    memory_limit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod of an attempt."""
+
+    name: str
+    uid: str
+    owner_uid: str
+    phase: str
+    reason: str
+    message: str
+    node: str
+    created_at: datetime | None
+    scheduled_at: datetime | None
+    unscheduled: Note | None
+    """PodScheduled=False: why no node takes it."""
+    disruption: Note | None
+    """DisruptionTarget=True: who is about to end it."""
+    deleting: bool
+    deadline_seconds: int | None
+    """spec.activeDeadlineSeconds; 1 once taskmill has asked the kubelet to stop it."""
+    containers: tuple[Container, ...]
+
+    @property
+    def main(self) -> Container | None:
+        """The task's own container."""
+        return next((c for c in self.containers if c.role is Role.MAIN and c.name == MAIN), None)
+
+    @property
+    def ended(self) -> bool:
+        """Whether no container of it will run again."""
+        return self.phase in ("Succeeded", "Failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """The Job of one attempt."""
+
+    name: str
+    uid: str
+    owner_uid: str
+    step: str
+    attempt: int
+    created_at: datetime
+    deleting: bool
+    suspended: bool
+    failed: Note | None
+    """Condition Failed or FailureTarget, whichever came first."""
+    completed_at: datetime | None
+    finished: bool
+    """Complete or Failed: its controller is done with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A Kubernetes Event about a Job or pod."""
+
+    reason: str
+    message: str
+    at: datetime | None
+
+
+def _map(value: object) -> Raw:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _maps(value: object) -> Iterator[Raw]:
+    if isinstance(value, list | tuple):
+        yield from (item for item in value if isinstance(item, Mapping))
+
+
+def _text(raw: Raw, key: str) -> str:
+    value = raw.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _int(raw: Raw, key: str) -> int | None:
+    value = raw.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _time(raw: Raw, key: str) -> datetime | None:
+    value = raw.get(key)
+    if not isinstance(value, str):
+        return None
+    try:
+        return parse_rfc3339(value)
+    except ValueError:
+        return None
+
+
+def _owner_uid(meta: Raw) -> str:
+    for reference in _maps(meta.get("ownerReferences")):
+        if reference.get("controller") is True:
+            return _text(reference, "uid")
+    return ""
+
+
+def _condition(raw: Raw, kind: str, status: str = "True") -> Note | None:
+    for condition in _maps(_map(raw.get("status")).get("conditions")):
+        if condition.get("type") == kind and condition.get("status") == status:
+            return Note(
+                _text(condition, "reason"),
+                _text(condition, "message"),
+                _time(condition, "lastTransitionTime"),
+            )
+    return None
+
+
+def parse_job(raw: Raw, *, step_label: str, attempt_label: str) -> Job | None:
+    """Read a Job; None when it lacks what every stored object has."""
+    meta = _map(raw.get("metadata"))
+    created_at = _time(meta, "creationTimestamp")
+    if created_at is None:
+        return None
+    labels, status = _map(meta.get("labels")), _map(raw.get("status"))
+    attempt = _text(labels, attempt_label)
+    complete, failed = _condition(raw, "Complete"), _condition(raw, "Failed")
+    return Job(
+        name=_text(meta, "name"),
+        uid=_text(meta, "uid"),
+        owner_uid=_owner_uid(meta),
+        step=_text(labels, step_label),
+        attempt=int(attempt) if attempt.isdecimal() else 0,
+        created_at=created_at,
+        deleting="deletionTimestamp" in meta,
+        suspended=_map(raw.get("spec")).get("suspend") is True,
+        failed=failed or _condition(raw, "FailureTarget"),
+        completed_at=_time(status, "completionTime"),
+        finished=bool(complete or failed),
+    )
+
+
+def parse_pod(raw: Raw) -> Pod:
+    """Read a pod."""
+    meta, spec, status = (_map(raw.get(key)) for key in ("metadata", "spec", "status"))
+    scheduled = _condition(raw, "PodScheduled")
+    return Pod(
+        name=_text(meta, "name"),
+        uid=_text(meta, "uid"),
+        owner_uid=_owner_uid(meta),
+        phase=_text(status, "phase"),
+        reason=_text(status, "reason"),
+        message=_text(status, "message"),
+        node=_text(spec, "nodeName"),
+        created_at=_time(meta, "creationTimestamp"),
+        scheduled_at=scheduled.at if scheduled else None,
+        unscheduled=_condition(raw, "PodScheduled", "False"),
+        disruption=_condition(raw, "DisruptionTarget"),
+        deleting="deletionTimestamp" in meta,
+        deadline_seconds=_int(spec, "activeDeadlineSeconds"),
+        containers=tuple(_containers(spec, status)),
+    )
+
+
+def _containers(spec: Raw, status: Raw) -> Iterator[Container]:
+    for spec_key, status_key in (
+        ("initContainers", "initContainerStatuses"),
+        ("containers", "containerStatuses"),
+    ):
+        states = {_text(s, "name"): _map(s.get("state")) for s in _maps(status.get(status_key))}
+        for container in _maps(spec.get(spec_key)):
+            name = _text(container, "name")
+            if spec_key == "initContainers":
+                role = Role.SIDECAR if container.get("restartPolicy") == "Always" else Role.INIT
+            else:
+                role = Role.MAIN if name == MAIN else Role.SIDECAR
+            yield _container(name, role, container, states.get(name, {}))
+
+
+def _container(name: str, role: Role, spec: Raw, state: Raw) -> Container:
+    limits = _map(_map(spec.get("resources")).get("limits"))
+    waiting, running, ended = (state.get(key) for key in ("waiting", "running", "terminated"))
+    return Container(
+        name=name,
+        role=role,
+        memory_limit=str(limits.get("memory") or ""),
+        waiting=Note(_text(_map(waiting), "reason"), _text(_map(waiting), "message"))
+        if isinstance(waiting, Mapping)
+        else None,
+        started_at=_time(_map(running), "startedAt"),
+        ended=_ended(ended) if isinstance(ended, Mapping) else None,
+    )
+
+
+def _ended(raw: Raw) -> Ended:
+    exit_code = _int(raw, "exitCode")
+    return Ended(
+        # No exit code is no success.
+        exit_code=-1 if exit_code is None else exit_code,
+        signal=_int(raw, "signal") or 0,
+        reason=_text(raw, "reason"),
+        message=_text(raw, "message"),
+        started_at=_time(raw, "startedAt"),
+        finished_at=_time(raw, "finishedAt"),
+    )
+
+
+def parse_event(raw: Raw) -> Event:
+    """Read a core/v1 Event."""
+    at = _time(raw, "lastTimestamp") or _time(raw, "eventTime")
+    series = _time(_map(raw.get("series")), "lastObservedTime")
+    return Event(reason=_text(raw, "reason"), message=_text(raw, "message"), at=series or at)

@@ -1,0 +1,46 @@
+"""Other programs' words made fit for one line of status."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+SENTENCE_BYTES = 1024
+"""Longest failureMessage or message, in UTF-8 (DESIGN §1)."""
+
+LINE_CHARS = 400
+"""Longest quotation from a log or from the server inside a sentence."""
+
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_SPACE = re.compile(r"\s+")
+
+
+def clean(text: str) -> str:
+    """One line of printable text: no colours, control characters or runs of blanks."""
+    text = _ANSI.sub("", text)
+    text = "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co") else c for c in text)
+    return _SPACE.sub(" ", text).strip()
+
+
+def quote(text: str, limit: int = LINE_CHARS) -> str:
+    """`clean` text of at most `limit` characters."""
+    # Cleaning a megabyte to keep a line of it would be wasted.
+    line = clean(text[: limit * 8])
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def last_line(log: str) -> str:
+    """The last line of a log that says something, or ""."""
+    for line in reversed(log.replace("\r", "\n").split("\n")):
+        if said := quote(line):
+            return said
+    return ""
+
+
+def sentence(text: str) -> str:
+    """`text` cleaned and cut to `SENTENCE_BYTES`, never inside a character."""
+    line = clean(text)
+    data = line.encode("utf-8", "replace")
+    if len(data) <= SENTENCE_BYTES:
+        return line
+    return data[: SENTENCE_BYTES - len("…".encode())].decode("utf-8", "ignore").rstrip() + "…"

@@ -1,0 +1,18 @@
+"""Logging: one line an event, to standard error."""
+
+import logging
+import time
+
+
+def configure(level: str) -> None:
+    """Log our own words from `level` up, and of the libraries' only what is worth a look."""
+    formatter = logging.Formatter("{asctime}Z {levelname} {name} {message}", "%FT%T", style="{")
+    formatter.converter = time.gmtime
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("taskmill").setLevel(level)
+    # It repeats each failed request; ours say what follows from it.
+    logging.getLogger("kopf").setLevel(logging.ERROR)

@@ -1,0 +1,91 @@
+"""What is known of the attempt of a step: its Job, its pod and what they say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from taskmill.api.execution import Step
+from taskmill.api.reasons import Reason
+from taskmill.api.task import RunSpec
+from taskmill.diagnose.causes import diagnose
+from taskmill.diagnose.facts import Job, Pod
+from taskmill.diagnose.finding import Finding, Seen, Stage
+from taskmill.plan.world import ExecutionWorld, Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of a step."""
+
+    step: Step
+    number: int
+    job: Job | None
+    pod: Pod | None
+    finding: Finding
+
+    @property
+    def task(self) -> RunSpec:
+        """What runs."""
+        return self.step.task
+
+
+def observe(world: ExecutionWorld, step: Step) -> Attempt:
+    """The step's attempt as the world shows it."""
+    known = next((s for s in world.execution.status.steps or () if s.id == step.id), None)
+    number = (known.attempt if known else None) or 1
+    job = _job(world, step, number)
+    if job is None:
+        if known and known.job_name:
+            # It was deleted while nobody watched; the status remembers that it was there.
+            lost = Finding(Stage.ENDED, Reason.DELETED, f"Job {known.job_name} was deleted")
+            finding = replace(lost, started_at=known.started_at)
+        else:
+            finding = _uncreated(world)
+        return Attempt(step, number, None, None, finding)
+    pod = _pod(world, job)
+    seen = Seen(
+        job,
+        pod,
+        world.events,
+        job_gone=job.uid in world.gone,
+        pod_gone=pod is not None and pod.uid in world.gone,
+    )
+    return Attempt(step, number, job, pod, diagnose(seen))
+
+
+def _job(world: ExecutionWorld, step: Step, number: int) -> Job | None:
+    for job in world.jobs:
+        # A label can be forged by whoever may create Jobs; an owner's uid names us.
+        ours = job.owner_uid == world.execution.meta.uid
+        if ours and job.step == step.id and job.attempt == number:
+            return job
+    return None
+
+
+def _pod(world: ExecutionWorld, job: Job) -> Pod | None:
+    pods = [pod for pod in world.pods if pod.owner_uid == job.uid]
+    # A pod that is there tells more than one that was; the newest more than an older one.
+    return max(
+        pods,
+        key=lambda pod: (pod.uid not in world.gone, pod.created_at or job.created_at),
+        default=None,
+    )
+
+
+def _uncreated(world: ExecutionWorld) -> Finding:
+    since, refused = world.execution.meta.created_at, world.refused
+    if refused is None:
+        return Finding(Stage.QUEUED, since=since)
+    reason = {
+        Refusal.QUOTA: Reason.QUOTA_EXCEEDED,
+        Refusal.PASSING: Reason.QUEUED,
+        Refusal.FINAL: Reason.REJECTED,
+    }[refused.kind]
+    return Finding(
+        Stage.QUEUED,
+        reason,
+        f"the API server refused its Job: {refused.message}",
+        since=since,
+        fails_after=timedelta() if refused.kind is Refusal.FINAL else None,
+    )

@@ -1,0 +1,66 @@
+"""What a pass decided.
+
+The reconciler writes the status first and acts only once it is stored, so that a verdict is never
+behind the deed; a lost action is decided again by the next pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from taskmill.api.execution import TaskExecutionStatus
+from taskmill.api.task import TaskStatus
+
+
+@dataclass(frozen=True, slots=True)
+class CreateJob:
+    """Create the Job of an attempt; it may exist already."""
+
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteJob:
+    """Delete a Job and, in the background, its pod."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopPod:
+    """Have the kubelet end the pod's containers in place.
+
+    They get SIGTERM and, after the grace period, SIGKILL; the pod stays with exit code and log.
+    """
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadEvents:
+    """Look up the Events about an object that does not say by itself why it is stuck."""
+
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateExecution:
+    """Create a Task's execution; it may exist already."""
+
+    body: dict[str, Any]
+
+
+Action = CreateJob | DeleteJob | StopPod | ReadEvents | CreateExecution
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Status to store (None: as it is), then actions in order, and when to look again."""
+
+    status: TaskExecutionStatus | TaskStatus | None = None
+    actions: tuple[Action, ...] = ()
+    look_at: datetime | None = None

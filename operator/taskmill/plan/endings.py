@@ -1,0 +1,151 @@
+"""Why an execution must end although its containers would go on: stops, deadlines, clocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from taskmill.api.duration import format_duration, parse_duration
+from taskmill.api.meta import rfc3339
+from taskmill.api.reasons import ConditionType, Phase, Reason
+from taskmill.diagnose.causes import SIGKILL_CODE
+from taskmill.diagnose.finding import Stage
+from taskmill.plan.attempt import Attempt
+from taskmill.plan.conditions import find
+from taskmill.plan.job import grace_period, start_timeout
+from taskmill.plan.world import ExecutionWorld
+
+ENDING_MARGIN = timedelta(seconds=10)
+"""On top of the grace period: containers that are not seen to end by then are given up."""
+CLOCK_GRAIN = timedelta(seconds=1)
+"""Kubernetes cuts times down to seconds: a container may have started this much later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why an execution must end, decided at `at`."""
+
+    reason: str
+    sentence: str
+    at: datetime
+
+    @property
+    def phase(self) -> Phase:
+        """The final phase it leads to."""
+        stopped = self.reason in (Reason.STOPPED, Reason.KILLED)
+        return Phase.STOPPED if stopped else Phase.FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """How long an attempt may stay in its stage, and what is said when it does not leave it."""
+
+    length: timedelta
+    reason: Reason
+    sentence: str
+
+
+def deadline_of(world: ExecutionWorld) -> datetime:
+    """The instant at which all is over: given, stored, or from the timeout."""
+    execution, task = world.execution, world.task
+    if execution.spec and execution.spec.deadline:
+        return execution.spec.deadline
+    bare = execution.spec is not None and execution.spec.plan is None
+    if execution.status.deadline and not (bare and execution.status.plan is None):
+        return execution.status.deadline
+    timeout = world.limits.timeout
+    if bare and task and task.spec and task.spec.timeout:
+        timeout = parse_duration(task.spec.timeout)
+    return execution.meta.created_at + timeout
+
+
+def recorded(world: ExecutionWorld) -> Ending | None:
+    """The ending that an earlier pass stored before it began to stop things."""
+    status = world.execution.status
+    target = find(status.conditions, ConditionType.FAILURE_TARGET)
+    if target is None:
+        return None
+    return Ending(target.reason, target.message, target.last_transition_time)
+
+
+def due(
+    world: ExecutionWorld, attempt: Attempt, deadline: datetime, now: datetime
+) -> Ending | None:
+    """The first ending that is due, in the order of DESIGN §3's table."""
+    step, finding = attempt.step, attempt.finding
+    spec = world.execution.spec
+    if spec and spec.desired_phase:
+        return Ending(Reason.STOPPED, f"stopped on request; step {step.id} {_doing(attempt)}", now)
+    if now >= deadline:
+        words = f"{passed(deadline)}; step {step.id} {_doing(attempt)}"
+        return Ending(Reason.DEADLINE_EXCEEDED, words, now)
+    since = finding.since or world.execution.meta.created_at
+    if finding.fails_after is not None and finding.reason and now >= since + finding.fails_after:
+        return Ending(finding.reason, f"step {step.id}: {finding.sentence}", now)
+    clock = clock_of(attempt)
+    if clock is None or now < since + clock.length:
+        return None
+    # The known cause says more than the name of the clock.
+    reason = clock.reason if finding.stage is Stage.RUNNING else finding.reason or clock.reason
+    told = f": {finding.sentence}" if finding.sentence else ""
+    return Ending(reason, f"step {step.id}: {clock.sentence}{told}", now)
+
+
+def overran(attempt: Attempt, deadline: datetime) -> Ending | None:
+    """What an operator on duty would have ended, although it is seen only after its end."""
+    finding, step = attempt.finding, attempt.step
+    at, limit = finding.finished_at, attempt.task.max_run_time
+    if at is None:
+        return None
+    if at > deadline:
+        words = f"{passed(deadline)}; step {step.id} was still running"
+        return Ending(Reason.DEADLINE_EXCEEDED, words, at)
+    if limit and finding.started_at and at - finding.started_at > parse_duration(limit):
+        words = f"step {step.id}: ran longer than maxRunTime {limit}"
+        return Ending(Reason.MAX_RUN_TIME_EXCEEDED, words, at)
+    return None
+
+
+def clock_of(attempt: Attempt) -> Clock | None:
+    """The clock of the stage the attempt is in."""
+    task, stage = attempt.task, attempt.finding.stage
+    if stage is Stage.QUEUED and task.queue_timeout:
+        words = f"waited for room longer than queueTimeout {task.queue_timeout}"
+        return Clock(parse_duration(task.queue_timeout), Reason.QUEUED, words)
+    if stage is Stage.STARTING:
+        length = start_timeout(task)
+        words = f"did not start within startTimeout {format_duration(length)}"
+        return Clock(length, Reason.START_FAILED, words)
+    if stage is Stage.RUNNING and task.max_run_time:
+        words = f"ran longer than maxRunTime {task.max_run_time}"
+        length = parse_duration(task.max_run_time) + CLOCK_GRAIN
+        return Clock(length, Reason.MAX_RUN_TIME_EXCEEDED, words)
+    return None
+
+
+def completed(ending: Ending, attempt: Attempt) -> Ending:
+    """The ending, its sentence completed with what became of the container."""
+    finding, grace = attempt.finding, grace_period(attempt.task)
+    if finding.stage is Stage.RUNNING:
+        waited = format_duration(grace + ENDING_MARGIN)
+        words = f"{ending.sentence}; its container was not seen to end within {waited}"
+        return replace(ending, sentence=words)
+    if finding.stage is not Stage.ENDED:
+        return ending
+    if ending.reason == Reason.STOPPED and finding.exit_code == SIGKILL_CODE:
+        words = f"{ending.sentence}; it did not end within {format_duration(grace)} and was killed"
+        return replace(ending, reason=Reason.KILLED, sentence=words)
+    outcome = "exit code 0" if finding.succeeded else finding.sentence
+    return replace(ending, sentence=f"{ending.sentence}; it ended with {outcome}")
+
+
+def passed(deadline: datetime) -> str:
+    """The beginning of every sentence about a deadline."""
+    return f"deadline {rfc3339(deadline)} passed"
+
+
+def _doing(attempt: Attempt) -> str:
+    finding = attempt.finding
+    if finding.stage is Stage.RUNNING and finding.since:
+        return f"was running since {rfc3339(finding.since)}"
+    return f"was still waiting: {finding.sentence}" if finding.sentence else "had not started"

@@ -1,0 +1,239 @@
+"""One execution: what to do next.
+
+    Pending ──► Running ──► Succeeded | Failed | Stopped      (a final phase never changes)
+       └────────────┴─ FailureTarget: the verdict is stored, containers are still ending ─┘
+
+The order is that of evidence: an attempt that ended by itself has its own verdict, whenever we
+come to see it; what has not ended is judged by its clocks. So an operator that was away reaches
+the verdict that one on duty would have reached.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from taskmill.api.duration import format_duration, parse_duration
+from taskmill.api.execution import Step, TaskExecutionStatus
+from taskmill.api.reasons import Reason
+from taskmill.diagnose.finding import Stage
+from taskmill.diagnose.text import sentence
+from taskmill.plan import status as say
+from taskmill.plan.attempt import Attempt, observe
+from taskmill.plan.decision import (
+    Action,
+    CreateJob,
+    Decision,
+    DeleteJob,
+    ReadEvents,
+    StopPod,
+)
+from taskmill.plan.endings import (
+    ENDING_MARGIN,
+    Ending,
+    clock_of,
+    completed,
+    deadline_of,
+    due,
+    overran,
+    passed,
+    recorded,
+)
+from taskmill.plan.freeze import steps_of
+from taskmill.plan.job import build_job, grace_period
+from taskmill.plan.world import ExecutionWorld
+
+FIRST_WORD = timedelta(seconds=2)
+"""A run that starts sooner is never written as Pending: one write less for most runs."""
+WORDS_APART = timedelta(seconds=10)
+"""Least time between two writes that only change `message`."""
+TRY_AGAIN = timedelta(seconds=10)
+"""Between two attempts to create a Job that was refused for the time being."""
+EVENTS_AFTER = timedelta(seconds=3)
+EVENTS_APART = timedelta(seconds=10)
+"""When the Events of a pod that does not start are read first, and again."""
+
+OVERDUE = frozenset(
+    {Reason.STOPPED, Reason.KILLED, Reason.DEADLINE_EXCEEDED, Reason.MAX_RUN_TIME_EXCEEDED}
+)
+"""Endings by our own hand: the Job goes at once, its verdict being in status."""
+
+
+def decide(world: ExecutionWorld, now: datetime) -> Decision:
+    """The next status, actions and look of one execution."""
+    execution = world.execution
+    if execution.meta.deleting:
+        return Decision()
+    if execution.status.phase and execution.status.phase.final:
+        return _retire(world, now)
+    if execution.spec is None:
+        return _conclude(world, Ending(Reason.INVALID_TASK, execution.invalid, now), None, now)
+    steps = steps_of(execution, world.task)
+    if steps is None:
+        return _await_task(world, now)
+    return _run(world, steps[0], now)
+
+
+def _run(world: ExecutionWorld, step: Step, now: datetime) -> Decision:
+    deadline = deadline_of(world)
+    if wrong := _wrong(world, step, deadline):
+        return _conclude(world, Ending(Reason.INVALID_TASK, wrong, now), None, now)
+    attempt = observe(world, step)
+    if attempt.finding.stage is Stage.ENDED:
+        return _conclude(world, recorded(world) or overran(attempt, deadline), attempt, now)
+    ending = recorded(world) or due(world, attempt, deadline, now)
+    if ending is None:
+        return _advance(world, attempt, deadline, now)
+    given_up_at = ending.at + grace_period(attempt.task) + ENDING_MARGIN
+    if attempt.finding.stage is Stage.RUNNING and now < given_up_at:
+        return _stop(world, ending, attempt, now, given_up_at)
+    return _conclude(world, ending, attempt, now)
+
+
+def _wrong(world: ExecutionWorld, step: Step, deadline: datetime) -> str:
+    """What the schema cannot refuse, in words; "" when all is well."""
+    spec, limit = world.execution.spec, step.task.max_run_time
+    if not limit or (spec and spec.deadline):
+        return ""
+    room = deadline - world.execution.meta.created_at
+    if parse_duration(limit) <= room:
+        return ""
+    return (
+        f"step {step.id}: maxRunTime {limit} is longer than the whole execution may take "
+        f"({format_duration(room)}); give spec.deadline, or timeout in its Task"
+    )
+
+
+def _await_task(world: ExecutionWorld, now: datetime) -> Decision:
+    """Its Task does not exist yet: files may be applied in any order."""
+    spec, deadline = world.execution.spec, deadline_of(world)
+    name = spec.task_ref.name if spec and spec.task_ref else ""
+    waits = f"waiting for Task {name}"
+    if world.task and world.task.invalid:
+        waits = f"{waits}: {world.task.invalid}"
+    if spec and spec.desired_phase:
+        return _conclude(world, Ending(Reason.STOPPED, "stopped on request", now), None, now)
+    if now >= deadline:
+        words = f"{passed(deadline)}; it was still {waits}"
+        return _conclude(world, Ending(Reason.DEADLINE_EXCEEDED, words, now), None, now)
+    told = say.waiting_for_task(world, sentence(waits), now)
+    changed = say.differs(told, world.execution.status)
+    return Decision(told if changed else None, (), deadline)
+
+
+def _advance(
+    world: ExecutionWorld, attempt: Attempt, deadline: datetime, now: datetime
+) -> Decision:
+    """Nothing is due: create what is missing, tell what it does, look again when a clock ends."""
+    if attempt.job is None and not world.owner_alive:
+        # It goes with its Task; the garbage collector is on its way.
+        return Decision()
+    finding = attempt.finding
+    since = finding.since or world.execution.meta.created_at
+    looks = [deadline]
+    actions: list[Action] = []
+    if attempt.job is None:
+        action, look = _create(world, attempt, deadline, now)
+    else:
+        action, look = _ask(world, attempt, since, now)
+    if action:
+        actions.append(action)
+    if clock := clock_of(attempt):
+        looks.append(since + clock.length)
+    if finding.fails_after is not None:
+        looks.append(since + finding.fails_after)
+    told, tell_at = _tell(world, attempt, since, now)
+    looks.extend(filter(None, (look, tell_at)))
+    return Decision(told, tuple(actions), min(looks))
+
+
+def _create(
+    world: ExecutionWorld, attempt: Attempt, deadline: datetime, now: datetime
+) -> tuple[Action | None, datetime | None]:
+    if world.refused and now < world.refused.at + TRY_AGAIN:
+        return None, world.refused.at + TRY_AGAIN
+    body = build_job(
+        world.execution,
+        attempt.step,
+        attempt=attempt.number,
+        deadline=deadline,
+        now=now,
+        limits=world.limits,
+    )
+    return CreateJob(body), None
+
+
+def _ask(
+    world: ExecutionWorld, attempt: Attempt, since: datetime, now: datetime
+) -> tuple[Action | None, datetime | None]:
+    """Read Events where the objects are silent: a pod that is not created, or does not start."""
+    job, pod, stage = attempt.job, attempt.pod, attempt.finding.stage
+    silent = (stage is Stage.QUEUED and pod is None) or stage is Stage.STARTING
+    if job is None or job.suspended or not silent:
+        return None, None
+    if attempt.finding.reason and not world.events:
+        return None, None
+    at = world.events_at + EVENTS_APART if world.events_at else since + EVENTS_AFTER
+    if now < at:
+        return None, at
+    return ReadEvents(pod.uid if pod else job.uid), now + EVENTS_APART
+
+
+def _tell(
+    world: ExecutionWorld, attempt: Attempt, since: datetime, now: datetime
+) -> tuple[TaskExecutionStatus | None, datetime | None]:
+    """The status that says what it does, and when there may be more to say."""
+    finding, old = attempt.finding, world.execution.status
+    doubted = now < since + finding.shown_after
+    later = since + finding.shown_after if doubted else None
+    told = say.going_on(world, attempt, now, doubted=doubted)
+    if not say.differs(told, old):
+        return None, later
+    if finding.stage is Stage.RUNNING or say.freezes_plan(world):
+        return told, later
+    if old.phase is None:
+        created_at = attempt.job.created_at if attempt.job else now
+        at = created_at if world.refused else created_at + FIRST_WORD
+    else:
+        at = world.written_at + WORDS_APART if world.written_at else now
+    return (told, later) if now >= at else (None, at)
+
+
+def _stop(
+    world: ExecutionWorld, why: Ending, attempt: Attempt, now: datetime, given_up_at: datetime
+) -> Decision:
+    """Store the verdict, then have the containers end in place."""
+    pod = attempt.pod
+    asked = pod is None or pod.deleting or pod.deadline_seconds == 1
+    actions = () if asked or pod is None else (StopPod(pod.name, pod.uid),)
+    told = None if recorded(world) else say.ending(world, why, attempt, now)
+    return Decision(told, actions, given_up_at)
+
+
+def _conclude(
+    world: ExecutionWorld, why: Ending | None, attempt: Attempt | None, now: datetime
+) -> Decision:
+    """The final status; what still runs is deleted once it is stored."""
+    if why and attempt:
+        why = completed(why, attempt)
+    verdict = say.final(world, why, attempt, now)
+    concluded = replace(world, execution=replace(world.execution, status=verdict))
+    return replace(_retire(concluded, now), status=verdict)
+
+
+def _retire(world: ExecutionWorld, now: datetime) -> Decision:
+    """A finished execution: nothing of it runs on, and its Job goes when its time has come."""
+    status = world.execution.status
+    due_at = (status.completed_at or now) + world.limits.job_retention
+    actions: list[Action] = []
+    look_at: datetime | None = None
+    for job in world.jobs:
+        if job.owner_uid != world.execution.meta.uid or job.uid in world.gone or job.deleting:
+            continue
+        pods = [p for p in world.pods if p.owner_uid == job.uid and p.uid not in world.gone]
+        over = job.finished or any(p.ended or (p.main and p.main.ended) for p in pods)
+        if not over or status.reason in OVERDUE or now >= due_at:
+            actions.append(DeleteJob(job.name, job.uid))
+        else:
+            look_at = due_at
+    return Decision(None, tuple(actions), look_at)

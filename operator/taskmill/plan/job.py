@@ -1,0 +1,163 @@
+"""The Job of one attempt of a step (DESIGN §2). Byte-stable: golden tests pin it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from math import ceil
+from typing import Any
+
+from taskmill.api.duration import parse_duration
+from taskmill.api.execution import Step
+from taskmill.api.meta import API_VERSION
+from taskmill.api.task import DEFAULT_GRACE_PERIOD, DEFAULT_START_TIMEOUT, EnvVar, RunSpec
+from taskmill.diagnose.facts import MAIN
+from taskmill.plan import names
+from taskmill.plan.world import Execution, Limits
+
+BACKSTOP = timedelta(seconds=30)
+"""How much later than taskmill itself Kubernetes ends what is overdue, for when we are away."""
+
+Env = tuple[EnvVar, ...]
+Args = tuple[str, ...] | None
+
+SHELL = ("/bin/sh", "-e", "-c")
+SCRIPT_NAME = "script"
+"""What a script sees as $0."""
+
+RESTRICTED_POD = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+RESTRICTED_CONTAINER = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+def grace_period(task: RunSpec) -> timedelta:
+    """Time between SIGTERM and SIGKILL."""
+    given = task.grace_period
+    return parse_duration(given) if given is not None else DEFAULT_GRACE_PERIOD
+
+
+def start_timeout(task: RunSpec) -> timedelta:
+    """Longest time between being on a node and running."""
+    given = task.start_timeout
+    return parse_duration(given) if given is not None else DEFAULT_START_TIMEOUT
+
+
+def unexpanded(text: str) -> str:
+    """`text` such that it reaches the process as written: Kubernetes expands $(X) and $$."""
+    return text.replace("$", "$$")
+
+
+def build_job(
+    execution: Execution,
+    step: Step,
+    *,
+    attempt: int,
+    deadline: datetime,
+    now: datetime,
+    limits: Limits,
+) -> dict[str, Any]:
+    """The manifest of the Job that runs `step` once."""
+    meta, spec = execution.meta, execution.spec
+    assert spec is not None  # noqa: S101 - an unreadable execution never comes this far
+    task = step.task
+    grace = grace_period(task)
+    labels = {
+        names.LABEL_MANAGED_BY: names.MANAGED_BY,
+        names.LABEL_EXECUTION: meta.name,
+        names.LABEL_EXECUTION_UID: meta.uid,
+        names.LABEL_STEP: step.id,
+        names.LABEL_ATTEMPT: str(attempt),
+    }
+    if spec.task_ref:
+        labels[names.LABEL_TASK] = spec.task_ref.name
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": names.job_name(
+                execution=meta.name, uid=meta.uid, step=step.id, attempt=attempt
+            ),
+            "namespace": meta.namespace,
+            "labels": labels,
+            "ownerReferences": [owner_reference("TaskExecution", meta.name, meta.uid)],
+        },
+        "spec": {
+            "backoffLimit": 0,
+            "activeDeadlineSeconds": _seconds(deadline - now + grace + BACKSTOP),
+            "template": {
+                "metadata": {"labels": dict(labels)},
+                "spec": _pod(spec.env or (), spec.args, task, grace, restricted=limits.restricted),
+            },
+        },
+    }
+
+
+def owner_reference(kind: str, name: str, uid: str) -> dict[str, Any]:
+    """A controller reference that OpenShift accepts: it refuses to block the owner's deletion."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": kind,
+        "name": name,
+        "uid": uid,
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }
+
+
+def _pod(
+    env: Env, args: Args, task: RunSpec, grace: timedelta, *, restricted: bool
+) -> dict[str, Any]:
+    pod: dict[str, Any] = {
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": ceil(grace.total_seconds()),
+        "containers": [_container(env, args, task, restricted=restricted)],
+    }
+    if task.service_account_name:
+        # Naming an account is asking for its token.
+        pod["serviceAccountName"] = task.service_account_name
+    else:
+        pod["automountServiceAccountToken"] = False
+    if task.max_run_time:
+        run = start_timeout(task) + parse_duration(task.max_run_time) + grace + BACKSTOP
+        pod["activeDeadlineSeconds"] = _seconds(run)
+    if task.script is not None:
+        # A shell that is PID 1 ignores SIGTERM and would cost the whole grace period.
+        pod["shareProcessNamespace"] = True
+    if restricted:
+        pod["securityContext"] = RESTRICTED_POD
+    return pod
+
+
+def _container(env: Env, args: Args, task: RunSpec, *, restricted: bool) -> dict[str, Any]:
+    container: dict[str, Any] = {"name": MAIN, "image": task.image}
+    if task.image_pull_policy:
+        container["imagePullPolicy"] = task.image_pull_policy
+    given = args if args is not None else task.args
+    if task.script is not None:
+        container["command"] = [*SHELL, unexpanded(task.script), SCRIPT_NAME]
+    elif task.command is not None:
+        container["command"] = list(task.command)
+    if given is not None:
+        container["args"] = list(given)
+    if variables := _merged(task.env or (), env):
+        container["env"] = [variable.to_api() for variable in variables]
+    if task.env_from:
+        container["envFrom"] = [source.to_api() for source in task.env_from]
+    if task.working_dir:
+        container["workingDir"] = task.working_dir
+    if task.resources and (resources := task.resources.to_api()):
+        container["resources"] = resources
+    # A failing container's last words arrive with its status: no log has to be read.
+    container["terminationMessagePolicy"] = "FallbackToLogsOnError"
+    if restricted:
+        container["securityContext"] = RESTRICTED_CONTAINER
+    return container
+
+
+def _merged(task: Env, run: Env) -> list[EnvVar]:
+    """The task's variables, those of this run in place of the same names, new ones behind."""
+    override = {variable.name: variable for variable in run}
+    kept = [override.pop(variable.name, variable) for variable in task]
+    return [*kept, *override.values()]
+
+
+def _seconds(duration: timedelta) -> int:
+    return max(1, ceil(duration.total_seconds()))

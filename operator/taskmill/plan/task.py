@@ -1,0 +1,244 @@
+"""One Task: whether to start a run, and the roll-up of its runs for GitOps and dashboards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from taskmill.api.duration import format_duration, parse_duration
+from taskmill.api.meta import API_VERSION, rfc3339
+from taskmill.api.reasons import ConditionType, Phase, Reason
+from taskmill.api.task import WHAT_RUNS, LastExecution, LastTriggered, TaskSpec, TaskStatus, Trigger
+from taskmill.diagnose.text import sentence
+from taskmill.plan import names
+from taskmill.plan.conditions import Wanted, merged
+from taskmill.plan.decision import CreateExecution, Decision
+from taskmill.plan.freeze import plan_of
+from taskmill.plan.job import owner_reference
+from taskmill.plan.world import Execution, Limits, Task, TaskWorld
+
+TRY_AGAIN = timedelta(seconds=10)
+"""Between two attempts to create an execution that was refused."""
+ROLL_UP_APART = timedelta(seconds=1)
+"""Least time between two writes of a Task's status (DESIGN §1)."""
+
+
+def decide(world: TaskWorld, now: datetime) -> Decision:
+    """The next action, status and look of one Task."""
+    task = world.task
+    if task.meta.deleting:
+        return Decision()
+    problem = task.invalid or _problem(task.spec, world.limits)
+    triggered = last_triggered(world)
+    current = names.trigger_hash(what_runs(task.spec)) if task.spec else None
+    due = not problem and task.spec and current and _is_due(task.spec, triggered, current)
+    again = world.refused.at + TRY_AGAIN if world.refused else now
+    if due and task.spec and current and now >= again:
+        # Only the execution that exists then proves that it was triggered: a status written
+        # first would lose the run with us.
+        since = triggered.generation if triggered else 0
+        body = _execution(task, task.spec, since, current, world.limits, now)
+        return Decision(None, (CreateExecution(body),))
+    if due and world.refused:
+        problem = f"the API server refused its execution: {world.refused.message}"
+    elif current and not problem and (triggered is None or triggered.hash != current):
+        # Manual, or another version of the hash: taken note of, nothing runs.
+        triggered = LastTriggered(generation=task.meta.generation, hash=current)
+    status = _rolled_up(world, triggered, problem, now)
+    look_at = again if due else None
+    if status == task.status:
+        return Decision(None, (), look_at)
+    write_at = world.written_at + ROLL_UP_APART if world.written_at else now
+    if now < write_at:
+        return Decision(None, (), min(filter(None, (look_at, write_at))))
+    return Decision(status, (), look_at)
+
+
+def what_runs(spec: TaskSpec) -> dict[str, Any]:
+    """The part of a Task whose change starts a run, in its API form without absent fields."""
+    return spec.model_dump(by_alias=True, exclude_none=True, mode="json", include=set(WHAT_RUNS))
+
+
+def last_triggered(world: TaskWorld) -> LastTriggered | None:
+    """What was triggered last: the status says it, or an execution that outran the status."""
+    newest = world.task.status.last_triggered
+    for execution in world.executions:
+        mark = _trigger_of(execution, world.task)
+        if mark and (newest is None or mark.generation > newest.generation):
+            newest = mark
+    return newest
+
+
+def _trigger_of(execution: Execution, task: Task) -> LastTriggered | None:
+    """Which state of the Task it was started for; None for what others made."""
+    mark = execution.meta.annotations.get(names.ANNOTATION_TRIGGER)
+    ref = execution.spec.task_ref if execution.spec else None
+    if not mark or execution.meta.task_uid != task.meta.uid or not ref or ref.generation is None:
+        return None
+    return LastTriggered(generation=ref.generation, hash=mark)
+
+
+def _is_due(spec: TaskSpec, triggered: LastTriggered | None, current: str) -> bool:
+    if spec.trigger is Trigger.MANUAL:
+        return False
+    if triggered is None:
+        return True
+    same_version = triggered.hash.partition(":")[0] == names.TRIGGER_VERSION
+    return same_version and triggered.hash != current
+
+
+def _problem(spec: TaskSpec | None, limits: Limits) -> str:
+    """What the schema cannot refuse, in words; "" when all is well."""
+    limit = spec.max_run_time if spec and not spec.timeout else None
+    if limit is None or parse_duration(limit) <= limits.timeout:
+        return ""
+    return (
+        f"spec.timeout must be given: maxRunTime {limit} is longer than "
+        f"the operator's default of {format_duration(limits.timeout)}"
+    )
+
+
+def _execution(
+    task: Task,
+    spec: TaskSpec,
+    since: int,
+    trigger: str,
+    limits: Limits,
+    now: datetime,
+) -> dict[str, Any]:
+    """The execution that a change of the Task starts, with the plan frozen into it."""
+    meta = task.meta
+    timeout = parse_duration(spec.timeout) if spec.timeout else limits.timeout
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "TaskExecution",
+        "metadata": {
+            "name": names.execution_name(
+                task=meta.name,
+                uid=meta.uid,
+                since=since,
+                trigger=trigger,
+            ),
+            "namespace": meta.namespace,
+            "labels": {names.LABEL_MANAGED_BY: names.MANAGED_BY, names.LABEL_TASK: meta.name},
+            "annotations": {names.ANNOTATION_TRIGGER: trigger},
+            "ownerReferences": [owner_reference("Task", meta.name, meta.uid)],
+        },
+        "spec": {
+            "taskRef": {"name": meta.name, "generation": meta.generation},
+            "plan": [step.to_api() for step in plan_of(meta.name, spec)],
+            "deadline": rfc3339(now + timeout),
+            "startedBy": str(Trigger.ON_CHANGE),
+        },
+    }
+
+
+# -- the roll-up -----------------------------------------------------------------------------------
+
+
+def _rolled_up(
+    world: TaskWorld, triggered: LastTriggered | None, problem: str, now: datetime
+) -> TaskStatus:
+    task, old = world.task, world.task.status
+    newest = max(world.executions, key=lambda e: (e.meta.created_at, e.meta.name), default=None)
+    succeeded = [
+        e.status.completed_at
+        for e in world.executions
+        if e.status.phase is Phase.SUCCEEDED and e.status.completed_at
+    ]
+    return old.model_copy(
+        update={
+            "phase": (newest.status.phase or Phase.PENDING) if newest else old.phase,
+            "last_execution": _last(newest) if newest else old.last_execution,
+            "active": sum(not _is_final(e) for e in world.executions),
+            "last_triggered": triggered,
+            "last_successful_time": max(
+                [*succeeded, *filter(None, [old.last_successful_time])], default=None
+            ),
+            "observed_generation": task.meta.generation,
+            "conditions": merged(
+                old.conditions,
+                _conditions(_state(world, triggered, problem)),
+                now=now,
+                generation=task.meta.generation,
+            ),
+        }
+    )
+
+
+def _is_final(execution: Execution) -> bool:
+    return execution.status.phase is not None and execution.status.phase.final
+
+
+def _last(execution: Execution) -> LastExecution:
+    status = execution.status
+    return LastExecution(
+        name=execution.meta.name,
+        phase=status.phase or Phase.PENDING,
+        reason=status.reason,
+        failure_message=status.failure_message,
+        started_at=status.started_at,
+        completed_at=status.completed_at,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What GitOps wants to know: whether this generation has done its work."""
+
+    phase: Phase
+    """Running while it works, Succeeded when it did, Failed when it did not or cannot."""
+    reason: str
+    message: str
+
+
+def _state(world: TaskWorld, triggered: LastTriggered | None, problem: str) -> State:
+    if problem:
+        reason = Reason.REJECTED if world.refused else Reason.INVALID_TASK
+        return State(Phase.FAILED, reason, sentence(problem))
+    run = _run_of(world, triggered)
+    if run is None:
+        if triggered and (known := _remembered(world.task, triggered)):
+            return known
+        return State(Phase.SUCCEEDED, "Idle", "waits to be started")
+    status, name = run.status, run.meta.name
+    phase = status.phase or Phase.PENDING
+    if not phase.final:
+        told = status.message or f"{name} is {phase.lower()}"
+        return State(Phase.RUNNING, str(status.reason or phase), told)
+    if phase is Phase.SUCCEEDED:
+        return State(Phase.SUCCEEDED, str(phase), f"{name} succeeded")
+    return State(Phase.FAILED, str(status.reason or phase), status.failure_message or str(phase))
+
+
+def _run_of(world: TaskWorld, triggered: LastTriggered | None) -> Execution | None:
+    """The execution that was started for what is triggered now, by us."""
+    runs = [e for e in world.executions if triggered and _trigger_of(e, world.task) == triggered]
+    return max(runs, key=lambda e: e.meta.created_at, default=None)
+
+
+def _remembered(task: Task, triggered: LastTriggered) -> State | None:
+    """What the conditions say of a run that exists no more; None when it had not been started."""
+    if task.status.last_triggered != triggered:
+        return None
+    by_type = {c.type: c for c in task.status.conditions or () if c.status == "True"}
+    if ready := by_type.get(ConditionType.READY):
+        return State(Phase.SUCCEEDED, ready.reason, ready.message)
+    if stalled := by_type.get(ConditionType.STALLED):
+        if stalled.reason not in (Reason.INVALID_TASK, Reason.REJECTED):
+            return State(Phase.FAILED, stalled.reason, stalled.message)
+        return None
+    if ConditionType.RECONCILING in by_type:
+        return State(Phase.FAILED, Reason.DELETED, "its execution was deleted before it ended")
+    return None
+
+
+def _conditions(state: State) -> list[Wanted]:
+    ready = state.phase is Phase.SUCCEEDED
+    wanted = [Wanted(ConditionType.READY, ready, state.reason, state.message)]
+    if state.phase is Phase.RUNNING:
+        wanted.append(Wanted(ConditionType.RECONCILING, True, state.reason, state.message))
+    if state.phase is Phase.FAILED:
+        wanted.append(Wanted(ConditionType.STALLED, True, state.reason, state.message))
+    return wanted

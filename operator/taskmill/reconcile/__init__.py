@@ -1,0 +1,1 @@
+"""Work queue, cache, and the pass that observes, decides and acts."""

@@ -1,0 +1,304 @@
+"""The last known state of everything, joined by execution and by Task.
+
+Watches and the responses to our own writes feed it; the newer resourceVersion wins, so a pass
+reads its own writes. What vanished stays as a tombstone until its execution has a verdict.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any, Generic, Protocol, TypeVar
+
+from taskmill.diagnose.facts import Event, Job, Pod, parse_job, parse_pod
+from taskmill.plan import names
+from taskmill.plan.world import Execution, ExecutionWorld, Limits, Meta, Refused, Task, TaskWorld
+from taskmill.reconcile.parse import parse_execution, parse_task
+
+JsonObject = dict[str, Any]
+
+
+class Kind(Enum):
+    """What a key names."""
+
+    TASK = "Task"
+    EXECUTION = "TaskExecution"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One object of ours: what the queue holds and a pass is about."""
+
+    kind: Kind
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind.value} {self.namespace}/{self.name}"
+
+
+class _Ours(Protocol):
+    @property
+    def meta(self) -> Meta: ...
+
+
+class _Child(Protocol):
+    @property
+    def uid(self) -> str: ...
+
+
+O = TypeVar("O", bound=_Ours)  # noqa: E741 - the usual name of a type parameter
+C = TypeVar("C", bound=_Child)
+
+
+class _Children(Generic[C]):
+    """Jobs, or pods, of one execution by uid, with the resourceVersion each was read at."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[int, C]] = {}
+        self.gone: set[str] = set()
+
+    def observe(self, child: C, version: int) -> bool:
+        known = self._known.get(child.uid)
+        if child.uid in self.gone or (known and known[0] >= version):
+            return False
+        self._known[child.uid] = (version, child)
+        return True
+
+    def bury(self, uid: str) -> None:
+        if uid in self._known:
+            self.gone.add(uid)
+
+    def purge(self) -> set[str]:
+        buried, self.gone = self.gone, set()
+        for uid in buried:
+            self._known.pop(uid, None)
+        return buried
+
+    def __iter__(self) -> Iterator[C]:
+        return (child for _, child in self._known.values())
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+
+@dataclass(slots=True)
+class Memory:
+    """What this process knows of one of our objects beyond what the API stores."""
+
+    refused: Refused | None = None
+    events: tuple[Event, ...] = ()
+    events_at: datetime | None = None
+    written_at: datetime | None = None
+
+
+@dataclass(slots=True)
+class _Family:
+    jobs: _Children[Job] = field(default_factory=_Children)
+    pods: _Children[Pod] = field(default_factory=_Children)
+
+
+class Cache:
+    """Everything the operator knows. Single-threaded; no method awaits."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[Key, Task] = {}
+        self._executions: dict[Key, Execution] = {}
+        self._by_task: dict[Key, set[Key]] = {}
+        self._families: dict[Key, _Family] = {}
+        self._memories: dict[Key, Memory] = {}
+        self._homes: dict[str, Key] = {}
+        """Of which execution a Job or pod is, by its uid."""
+
+    # -- our own kinds --
+
+    def observe_task(self, raw: JsonObject) -> Key | None:
+        """Take in a Task; its key when that is news."""
+        key = _key(Kind.TASK, raw)
+        task = parse_task(raw, self._tasks.get(key))
+        if not self._take(self._tasks, key, task):
+            return None
+        return key
+
+    def observe_execution(self, raw: JsonObject) -> Key | None:
+        """Take in a TaskExecution; its key when that is news."""
+        key = _key(Kind.EXECUTION, raw)
+        execution = parse_execution(raw, self._executions.get(key))
+        if not self._take(self._executions, key, execution):
+            return None
+        if task := self.task_of(key):
+            self._by_task.setdefault(task, set()).add(key)
+        self._shrink(key)
+        return key
+
+    def _take(self, store: dict[Key, O], key: Key, new: O) -> bool:
+        known = store.get(key)
+        if known:
+            if _version(known.meta) >= _version(new.meta):
+                return False
+            if known.meta.uid != new.meta.uid:
+                # Deleted and made anew while nobody watched: nothing of the old one counts.
+                self._memories.pop(key, None)
+        store[key] = new
+        return True
+
+    def drop(self, key: Key, uid: str) -> bool:
+        """Forget an object that is gone, unless another one has its name by now."""
+        if key.kind is Kind.TASK:
+            known_task = self._tasks.get(key)
+            if known_task is None or known_task.meta.uid != uid:
+                return False
+            del self._tasks[key]
+        else:
+            known = self._executions.get(key)
+            if known is None or known.meta.uid != uid:
+                return False
+            if task := self.task_of(key):
+                siblings = self._by_task[task]
+                siblings.discard(key)
+                if not siblings:
+                    del self._by_task[task]
+            del self._executions[key]
+            self._shrink(key)
+        self._memories.pop(key, None)
+        return True
+
+    def task_of(self, key: Key) -> Key | None:
+        """The Task an execution names in its taskRef."""
+        execution = self._executions.get(key)
+        ref = execution.spec.task_ref if execution and execution.spec else None
+        return Key(Kind.TASK, key.namespace, ref.name) if ref else None
+
+    def executions_of(self, task: Key) -> Iterable[Key]:
+        """The executions that name the Task."""
+        return tuple(self._by_task.get(task, ()))
+
+    def everything(self) -> Iterable[Key]:
+        """Every object of ours."""
+        return (*self._tasks, *self._executions)
+
+    def uids(self, kind: Kind) -> dict[Key, str]:
+        """All known objects of a kind with their uids."""
+        store: dict[Key, Task] | dict[Key, Execution]
+        store = self._tasks if kind is Kind.TASK else self._executions
+        return {key: known.meta.uid for key, known in store.items()}
+
+    def uid(self, key: Key) -> str | None:
+        """The uid of one of our objects; None when it is not known."""
+        known = self._tasks.get(key) or self._executions.get(key)
+        return known.meta.uid if known else None
+
+    def unfinished(self) -> set[str]:
+        """Uids of the executions without a final phase."""
+        return {e.meta.uid for e in self._executions.values() if not is_final(e)}
+
+    # -- Jobs and pods --
+
+    def observe_job(self, raw: JsonObject) -> Key | None:
+        """Take in a Job; the key of its execution when that is news."""
+        job = parse_job(raw, step_label=names.LABEL_STEP, attempt_label=names.LABEL_ATTEMPT)
+        key = child_key(raw)
+        if job is None or key is None:
+            return None
+        return key if self._adopt(self._family(key).jobs, job, key, raw) else None
+
+    def observe_pod(self, raw: JsonObject) -> Key | None:
+        """Take in a pod; the key of its execution when that is news."""
+        key = child_key(raw)
+        if key is None:
+            return None
+        return key if self._adopt(self._family(key).pods, parse_pod(raw), key, raw) else None
+
+    def _adopt(self, children: _Children[C], child: C, key: Key, raw: JsonObject) -> bool:
+        self._homes[child.uid] = key
+        return children.observe(child, int(raw["metadata"]["resourceVersion"]))
+
+    def bury(self, uid: str) -> Key | None:
+        """A Job or pod is gone; the key of its execution when it was known."""
+        key = self._homes.get(uid)
+        if key is None:
+            return None
+        family = self._family(key)
+        family.jobs.bury(uid)
+        family.pods.bury(uid)
+        self._shrink(key)
+        return key
+
+    def _family(self, key: Key) -> _Family:
+        return self._families.setdefault(key, _Family())
+
+    def _shrink(self, key: Key) -> None:
+        """Drop tombstones that nobody will ask about."""
+        family = self._families.get(key)
+        execution = self._executions.get(key)
+        if family is None or (execution and not is_final(execution)):
+            return
+        for uid in (*family.jobs.purge(), *family.pods.purge()):
+            self._homes.pop(uid, None)
+        if not family.jobs and not family.pods:
+            del self._families[key]
+
+    # -- what a pass sees --
+
+    def memory(self, key: Key) -> Memory:
+        """Notes of this process about an object; they go with it."""
+        return self._memories.setdefault(key, Memory())
+
+    def execution_world(self, key: Key, limits: Limits) -> ExecutionWorld | None:
+        """The picture of one execution; None when it is gone."""
+        execution = self._executions.get(key)
+        if execution is None:
+            return None
+        family = self._families.get(key) or _Family()
+        memory = self._memories.get(key) or Memory()
+        task_key = self.task_of(key)
+        task = self._tasks.get(task_key) if task_key else None
+        owner = execution.meta.task_uid
+        return ExecutionWorld(
+            execution=execution,
+            limits=limits,
+            task=task,
+            owner_alive=not owner
+            or (task is not None and task.meta.uid == owner and not task.meta.deleting),
+            jobs=tuple(family.jobs),
+            pods=tuple(family.pods),
+            gone=frozenset(family.jobs.gone | family.pods.gone),
+            events=memory.events,
+            events_at=memory.events_at,
+            refused=memory.refused,
+            written_at=memory.written_at,
+        )
+
+    def task_world(self, key: Key, limits: Limits) -> TaskWorld | None:
+        """The picture of one Task; None when it is gone."""
+        task = self._tasks.get(key)
+        if task is None:
+            return None
+        memory = self._memories.get(key) or Memory()
+        return TaskWorld(
+            task=task,
+            limits=limits,
+            executions=tuple(self._executions[e] for e in self._by_task.get(key, ())),
+            refused=memory.refused,
+            written_at=memory.written_at,
+        )
+
+
+def is_final(execution: Execution) -> bool:
+    """Whether nothing more can happen to it."""
+    return execution.status.phase is not None and execution.status.phase.final
+
+
+def child_key(raw: JsonObject) -> Key | None:
+    """The execution that a Job or pod says it belongs to."""
+    meta = raw["metadata"]
+    name = (meta.get("labels") or {}).get(names.LABEL_EXECUTION)
+    return Key(Kind.EXECUTION, meta["namespace"], name) if name else None
+
+
+def _key(kind: Kind, raw: JsonObject) -> Key:
+    return Key(kind, raw["metadata"]["namespace"], raw["metadata"]["name"])
+
+
+def _version(meta: Meta) -> int:
+    return int(meta.resource_version)

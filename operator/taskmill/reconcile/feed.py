@@ -1,0 +1,59 @@
+"""What watches tell, taken into the cache and queued."""
+
+from typing import Any
+
+from taskmill.kube.listwatch import Vanished
+from taskmill.reconcile.cache import Cache, Key
+from taskmill.reconcile.queue import WorkQueue
+
+JsonObject = dict[str, Any]
+
+
+class Feed:
+    """The one way into the cache and the queue, whoever watches."""
+
+    def __init__(self, *, cache: Cache, queue: WorkQueue[Key]) -> None:
+        self._cache = cache
+        self._queue = queue
+
+    def task(self, raw: JsonObject) -> None:
+        """A Task was created or changed; its executions may have waited for it."""
+        if key := self._cache.observe_task(raw):
+            self._add(key, *self._cache.executions_of(key))
+
+    def execution(self, raw: JsonObject) -> None:
+        """A TaskExecution was created or changed."""
+        if key := self._cache.observe_execution(raw):
+            self._add(key, self._cache.task_of(key))
+
+    def job(self, raw: JsonObject) -> None:
+        """A Job of ours was created or changed."""
+        self._add(self._cache.observe_job(raw))
+
+    def pod(self, raw: JsonObject) -> None:
+        """A pod of ours was created or changed."""
+        self._add(self._cache.observe_pod(raw))
+
+    def job_gone(self, gone: Vanished) -> None:
+        """A Job of ours is gone."""
+        if gone.last:
+            self._cache.observe_job(gone.last)
+        self._add(self._cache.bury(gone.uid))
+
+    def pod_gone(self, gone: Vanished) -> None:
+        """A pod of ours is gone; its last state may hold the verdict."""
+        if gone.last:
+            self._cache.observe_pod(gone.last)
+        self._add(self._cache.bury(gone.uid))
+
+    def gone(self, key: Key, uid: str) -> None:
+        """One of our own objects is gone."""
+        task = self._cache.task_of(key)
+        executions = self._cache.executions_of(key)
+        if self._cache.drop(key, uid):
+            self._add(task, *executions)
+
+    def _add(self, *keys: Key | None) -> None:
+        for key in keys:
+            if key:
+                self._queue.add(key)

@@ -1,0 +1,71 @@
+"""Our two kinds, read once from the API's objects. What cannot be read says so in words."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from taskmill.api.execution import TaskExecutionSpec, TaskExecutionStatus
+from taskmill.api.meta import API_VERSION, parse_rfc3339
+from taskmill.api.task import TaskSpec, TaskStatus
+from taskmill.plan.world import Execution, Meta, Task
+
+M = TypeVar("M", bound=BaseModel)
+Raw = Mapping[str, Any]
+
+
+def parse_task(raw: Raw, known: Task | None = None) -> Task:
+    """Read a Task; `known`, an earlier reading, spares what has not changed."""
+    meta = _meta(raw)
+    if known and known.meta.uid == meta.uid and known.meta.generation == meta.generation:
+        spec, invalid = known.spec, known.invalid
+    else:
+        spec, invalid = _spec(TaskSpec, raw)
+    return Task(meta, spec, _status(TaskStatus, raw), invalid)
+
+
+def parse_execution(raw: Raw, known: Execution | None = None) -> Execution:
+    """Read a TaskExecution; `known` as for a Task."""
+    meta = _meta(raw)
+    if known and known.meta.uid == meta.uid and known.meta.generation == meta.generation:
+        spec, invalid = known.spec, known.invalid
+    else:
+        spec, invalid = _spec(TaskExecutionSpec, raw)
+    return Execution(meta, spec, _status(TaskExecutionStatus, raw), invalid)
+
+
+def _meta(raw: Raw) -> Meta:
+    meta = raw["metadata"]
+    owners = (o for o in meta.get("ownerReferences") or () if o.get("apiVersion") == API_VERSION)
+    return Meta(
+        namespace=meta["namespace"],
+        name=meta["name"],
+        uid=meta["uid"],
+        resource_version=meta["resourceVersion"],
+        generation=meta.get("generation", 0),
+        created_at=parse_rfc3339(meta["creationTimestamp"]),
+        deleting="deletionTimestamp" in meta,
+        task_uid=next((o["uid"] for o in owners if o.get("kind") == "Task"), ""),
+        annotations=meta.get("annotations") or {},
+    )
+
+
+def _spec(model: type[M], raw: Raw) -> tuple[M | None, str]:
+    """A spec that an older or newer schema let pass may not be readable to us."""
+    try:
+        return model.model_validate(raw.get("spec") or {}), ""
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in ("spec", *first["loc"]))
+        return None, f"{where}: {first['msg']}"
+
+
+def _status(model: type[M], raw: Raw) -> M:
+    """The status as far as it can be read: whoever scribbled over a field hides only that one."""
+    fields = dict(raw.get("status") or {})
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        for wrong in error.errors(include_url=False, include_input=False):
+            fields.pop(str(wrong["loc"][0]), None)
+        return model.model_validate(fields)

@@ -1,0 +1,274 @@
+"""One pass over one object: observe, decide, store the status, act.
+
+No policy lives here. A pass that fails anywhere is run again from the start; every step of it may
+be repeated.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import assert_never
+
+from taskmill.diagnose.facts import parse_event
+from taskmill.kube.client import EVENTS, EXECUTIONS, JOBS, PODS, TASKS, KubeClient, Resource
+from taskmill.kube.errors import (
+    AlreadyExists,
+    ApiError,
+    Conflict,
+    Gone,
+    NotFound,
+    Throttled,
+    Unauthorized,
+    UnknownOutcome,
+    Unreachable,
+)
+from taskmill.plan import execution as executions
+from taskmill.plan import task as tasks
+from taskmill.plan.decision import (
+    Action,
+    CreateExecution,
+    CreateJob,
+    DeleteJob,
+    ReadEvents,
+    StopPod,
+)
+from taskmill.plan.world import Execution, Limits, Refusal, Refused, Task
+from taskmill.reconcile.cache import Cache, JsonObject, Key, Kind
+from taskmill.reconcile.merge import merge_patch
+from taskmill.reconcile.queue import WorkQueue
+from taskmill.reconcile.refusals import is_terminating, refused
+
+log = logging.getLogger(__name__)
+
+EVENTS_KEPT = 20
+"""Newest Events that are looked at."""
+
+RESOURCES = {Kind.TASK: TASKS, Kind.EXECUTION: EXECUTIONS}
+
+
+AWAY = 30.0
+"""Seconds until a namespace that is being deleted is looked at again."""
+
+
+class PassOverError(Exception):
+    """Nothing more to do in this pass: the object is gone, or another replica acts now."""
+
+
+class Reconciler:
+    """Runs passes for the keys of a queue, while this replica leads."""
+
+    def __init__(
+        self,
+        *,
+        client: KubeClient,
+        cache: Cache,
+        queue: WorkQueue[Key],
+        limits: Limits,
+        is_leading: Callable[[], bool],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._client = client
+        self._cache = cache
+        self._queue = queue
+        self._limits = limits
+        self._is_leading = is_leading
+        self._clock = clock
+        self._unconfirmed: set[str] = set()
+        """uids of executions that may have a Job this process does not know of."""
+
+    def take_over(self) -> None:
+        """Lead from now on: look at everything, trust nothing that another replica left."""
+        self._unconfirmed = self._cache.unfinished()
+        for key in self._cache.everything():
+            self._queue.add(key)
+
+    async def work(self) -> None:
+        """Serve the queue for ever."""
+        while True:
+            key = await self._queue.get()
+            try:
+                if self._is_leading():
+                    await self._pass(key)
+            finally:
+                self._queue.done(key)
+
+    async def _pass(self, key: Key) -> None:
+        try:
+            await self.reconcile(key)
+        except PassOverError:
+            return
+        except (Conflict, Gone):
+            # Stale, not wrong: read what is there and decide anew.
+            await self._refresh(key)
+        except Throttled as error:
+            self._add_in(key, error.retry_after or 1.0)
+        except (ApiError, UnknownOutcome) as error:
+            level = logging.DEBUG if isinstance(error, Unreachable) else logging.WARNING
+            log.log(level, "%s: %s; trying again", key, error)
+            self._queue.retry(key)
+        except Exception:
+            log.exception("%s: a bug in taskmill; trying again", key)
+            self._queue.retry(key)
+        else:
+            self._queue.forget(key)
+
+    async def reconcile(self, key: Key) -> None:
+        """One pass."""
+        now = self._clock()
+        old: Execution | Task
+        if key.kind is Kind.EXECUTION:
+            world = self._cache.execution_world(key, self._limits)
+            if world is None:
+                return
+            old, decision = world.execution, executions.decide(world, now)
+        else:
+            task_world = self._cache.task_world(key, self._limits)
+            if task_world is None:
+                return
+            old, decision = task_world.task, tasks.decide(task_world, now)
+        if decision.status is not None:
+            patch = merge_patch(old.status.to_api(), decision.status.to_api())
+            await self._store(key, old.meta.resource_version, patch, now)
+        for action in decision.actions:
+            await self._act(key, old.meta.uid, action, now)
+        if decision.actions:
+            self._queue.add(key)
+        elif decision.look_at:
+            self._add_in(key, (decision.look_at - now).total_seconds())
+
+    def _add_in(self, key: Key, seconds: float) -> None:
+        self._queue.add_at(key, asyncio.get_running_loop().time() + seconds)
+
+    # -- writes --
+
+    def _check_leading(self) -> None:
+        """Asked right before each write: an expired lease ends them at once."""
+        if not self._is_leading():
+            raise PassOverError
+
+    async def _store(self, key: Key, version: str, status: JsonObject, now: datetime) -> None:
+        self._check_leading()
+        body = {"metadata": {"resourceVersion": version}, "status": status}
+        resource = RESOURCES[key.kind]
+        try:
+            stored = await self._client.patch(
+                resource, key.namespace, key.name, body, subresource="status"
+            )
+        except NotFound:
+            await self._refresh(key)
+            raise PassOverError from None
+        self._cache.memory(key).written_at = now
+        self._observe(key, stored)
+
+    async def _act(self, key: Key, uid: str, action: Action, now: datetime) -> None:
+        match action:
+            case CreateJob(body):
+                await self._create_job(key, uid, body, now)
+            case DeleteJob(name, job_uid):
+                await self._delete_job(key, name, job_uid)
+            case StopPod(name, pod_uid):
+                await self._stop_pod(key, name, pod_uid)
+            case ReadEvents(about):
+                await self._read_events(key, about, now)
+            case CreateExecution(body):
+                await self._create_execution(key, uid, body, now)
+            case _:
+                assert_never(action)
+
+    async def _create_job(self, key: Key, uid: str, body: JsonObject, now: datetime) -> None:
+        if uid in self._unconfirmed:
+            # Another process, or a request without an answer, may have come this far already.
+            await self._refresh(key)
+            self._unconfirmed.discard(uid)
+            return
+        try:
+            job = await self._create(JOBS, key, body, uid, now)
+        except UnknownOutcome:
+            self._unconfirmed.add(uid)
+            raise
+        if job is not None:
+            self._cache.observe_job(job)
+
+    async def _create_execution(self, key: Key, uid: str, body: JsonObject, now: datetime) -> None:
+        execution = await self._create(EXECUTIONS, key, body, uid, now)
+        if execution is not None and (made := self._cache.observe_execution(execution)):
+            self._queue.add(made)
+
+    async def _create(
+        self, resource: Resource, key: Key, body: JsonObject, owner: str, now: datetime
+    ) -> JsonObject | None:
+        """The created object, or the same one from an earlier try; None when it was refused."""
+        self._check_leading()
+        memory, name = self._cache.memory(key), body["metadata"]["name"]
+        try:
+            made = await self._client.create(resource, key.namespace, body)
+        except AlreadyExists as error:
+            made = await self._client.get(resource, key.namespace, name)
+            if owner not in {o["uid"] for o in made["metadata"].get("ownerReferences") or ()}:
+                memory.refused = Refused(Refusal.FINAL, f"{error.message} and is not ours", now)
+                return None
+        except (Throttled, Unauthorized, Unreachable):
+            raise
+        except UnknownOutcome as unknown:
+            if unknown.error:
+                memory.refused = refused(unknown.error, now)
+            raise
+        except ApiError as error:
+            if isinstance(error, NotFound) or is_terminating(error):
+                self._add_in(key, AWAY)
+                raise PassOverError from error
+            log.info("%s: %s %s refused: %s", key, resource, name, error)
+            memory.refused = refused(error, now)
+            return None
+        memory.refused = None
+        return made
+
+    async def _delete_job(self, key: Key, name: str, uid: str) -> None:
+        self._check_leading()
+        try:
+            await self._client.delete(JOBS, key.namespace, name, uid=uid)
+        except (NotFound, Conflict):
+            # Gone already, or another Job by now: either way not ours to delete.
+            log.debug("%s: Job %s was gone", key, name)
+        self._cache.bury(uid)
+
+    async def _stop_pod(self, key: Key, name: str, uid: str) -> None:
+        self._check_leading()
+        # The uid in the body is a precondition: never another pod of this name.
+        body = {"metadata": {"uid": uid}, "spec": {"activeDeadlineSeconds": 1}}
+        try:
+            pod = await self._client.patch(PODS, key.namespace, name, body)
+        except (NotFound, Conflict):
+            self._cache.bury(uid)
+            return
+        self._cache.observe_pod(pod)
+
+    # -- reads --
+
+    async def _read_events(self, key: Key, about: str, now: datetime) -> None:
+        raw, _ = await self._client.list(
+            EVENTS, key.namespace, field_selector=f"involvedObject.uid={about}"
+        )
+        events = sorted(map(parse_event, raw), key=lambda e: e.at or now)
+        memory = self._cache.memory(key)
+        memory.events, memory.events_at = tuple(events[-EVENTS_KEPT:]), now
+
+    async def _refresh(self, key: Key) -> None:
+        """Replace what is cached by what is stored."""
+        try:
+            raw = await self._client.get(RESOURCES[key.kind], key.namespace, key.name)
+        except NotFound:
+            if uid := self._cache.uid(key):
+                self._cache.drop(key, uid)
+            return
+        self._observe(key, raw)
+        self._queue.add(key)
+
+    def _observe(self, key: Key, raw: JsonObject) -> None:
+        if key.kind is Kind.TASK:
+            self._cache.observe_task(raw)
+            return
+        self._cache.observe_execution(raw)
+        if task := self._cache.task_of(key):
+            self._queue.add(task)

@@ -1,0 +1,61 @@
+"""A slow look at everything: the net below the watches.
+
+Kopf tells nothing of objects that vanished while its watch was down, and of none that its own
+trouble made it skip.
+"""
+
+import asyncio
+import logging
+
+from taskmill.kube.client import EXECUTIONS, TASKS, KubeClient
+from taskmill.kube.errors import ApiError, NotFound
+from taskmill.reconcile.cache import Cache, Key, Kind
+from taskmill.reconcile.feed import Feed
+from taskmill.reconcile.queue import WorkQueue
+
+log = logging.getLogger(__name__)
+
+
+class Resync:
+    """Reads all our own objects, mends the cache, and has every key passed over."""
+
+    def __init__(self, client: KubeClient, cache: Cache, feed: Feed, queue: WorkQueue[Key]) -> None:
+        self._client = client
+        self._cache = cache
+        self._feed = feed
+        self._queue = queue
+
+    async def run(self, *, every: float, until_done: bool = False) -> None:
+        """Do it now and `every` so many seconds; `until_done`: only until it worked once."""
+        while True:
+            if await self._tried() and until_done:
+                return
+            await asyncio.sleep(every)
+
+    async def _tried(self) -> bool:
+        try:
+            await self.once()
+        except NotFound:
+            log.warning("the CustomResourceDefinitions are not installed: kubectl apply -f crds/")
+            return False
+        except ApiError as error:
+            log.warning("cannot read Tasks and TaskExecutions: %s", error)
+            return False
+        return True
+
+    async def once(self) -> None:
+        """Read everything anew. Raises `ApiError`."""
+        for kind, resource, tell in (
+            (Kind.TASK, TASKS, self._feed.task),
+            (Kind.EXECUTION, EXECUTIONS, self._feed.execution),
+        ):
+            before = self._cache.uids(kind)
+            objects, _ = await self._client.list(resource)
+            present = {raw["metadata"]["uid"] for raw in objects}
+            for raw in objects:
+                tell(raw)
+            for key, uid in before.items():
+                if uid not in present:
+                    self._feed.gone(key, uid)
+        for key in self._cache.everything():
+            self._queue.add(key)

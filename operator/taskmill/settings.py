@@ -1,0 +1,75 @@
+"""The operator's settings: read once from the environment, validated, free of secrets."""
+
+import os
+import socket
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Self
+
+from taskmill.api.duration import parse_duration
+from taskmill.api.task import DEFAULT_TIMEOUT
+from taskmill.plan.world import Limits
+
+PREFIX = "TASKMILL_"
+LEAST_RETENTION = timedelta(minutes=2)
+"""A Job's name is what a late duplicate of its creation runs into (DESIGN §2)."""
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used; says which and why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Each is read from the environment variable TASKMILL_<NAME>."""
+
+    namespace: str
+    """Where the operator's Lease lives."""
+    identity: str
+    """Who holds the Lease. A restarted process of the same identity takes over at once, so it must
+    differ between processes that may run at the same time; the manifests give the pod's uid."""
+    limits: Limits
+    log_level: str
+
+    @classmethod
+    def from_environment(
+        cls, env: Mapping[str, str] | None = None, *, namespace: str | None = None
+    ) -> Self:
+        """Read all; `namespace` is the one of the credentials. SettingsError names a bad one."""
+        env = os.environ if env is None else env
+        retention = _duration(env, "JOB_RETENTION", Limits().job_retention)
+        if retention < LEAST_RETENTION:
+            raise SettingsError(f"{PREFIX}JOB_RETENTION must be at least 2m")
+        return cls(
+            namespace=env.get(f"{PREFIX}NAMESPACE") or namespace or "taskmill-system",
+            identity=env.get(f"{PREFIX}IDENTITY") or f"{socket.gethostname()}-{uuid.uuid4()}",
+            limits=Limits(
+                timeout=_duration(env, "TIMEOUT", DEFAULT_TIMEOUT),
+                job_retention=retention,
+                restricted=_choice(env, "POD_SECURITY", ("", "restricted")) == "restricted",
+            ),
+            log_level=_choice(env, "LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),
+        )
+
+
+def _duration(env: Mapping[str, str], name: str, default: timedelta) -> timedelta:
+    given = env.get(PREFIX + name)
+    if not given:
+        return default
+    try:
+        value = parse_duration(given)
+    except ValueError as error:
+        raise SettingsError(f"{PREFIX}{name}: {error}") from None
+    if not value:
+        raise SettingsError(f"{PREFIX}{name} must be longer than 0s")
+    return value
+
+
+def _choice(env: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    given = env.get(PREFIX + name, choices[0])
+    if given not in choices:
+        options = ", ".join(repr(choice) for choice in choices)
+        raise SettingsError(f"{PREFIX}{name} is {given!r} and must be one of {options}")
+    return given
