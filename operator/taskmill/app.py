@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+from collections.abc import Awaitable, Callable
 
 import kopf
 
@@ -70,12 +71,19 @@ async def run(settings: Settings, credentials: Credentials) -> None:
             on_change=feed.pod,
             on_gone=feed.pod_gone,
         )
-        # Kopf ends, at its own end, whatever was started after it.
+        sync = Resync(client, cache, feed, queue)
+        filled = asyncio.Event()
+        works = [
+            jobs.run(),
+            pods.run(),
+            _fill(sync, (jobs, pods), filled),
+            _once(filled, elector.run),
+            _once(filled, lambda: sync.run(every=RESYNC_EVERY)),
+            *(reconciler.work() for _ in range(WORKERS)),
+        ]
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(watch.run()) for watch in (jobs, pods)]
-            tasks += [group.create_task(reconciler.work()) for _ in range(WORKERS)]
-            sync = Resync(client, cache, feed, queue)
-            tasks.append(group.create_task(_lookout(sync, (jobs, pods), elector)))
+            # All of them now: at its end Kopf waits for, and cancels, what began after it did.
+            tasks = [group.create_task(work) for work in works]
             await kopf.operator(registry=registry, clusterwide=True)
             for task in tasks:
                 task.cancel()
@@ -86,15 +94,18 @@ def _lead(reconciler: Reconciler) -> None:
     reconciler.take_over()
 
 
-async def _lookout(sync: Resync, watches: tuple[ListWatch, ...], elector: Elector) -> None:
-    """Fill the cache, then stand for election, then look at everything now and again."""
+async def _fill(sync: Resync, watches: tuple[ListWatch, ...], filled: asyncio.Event) -> None:
+    """Read everything there is, before anything is decided."""
     for watch in watches:
         await watch.synced.wait()
     await sync.run(every=FIRST_SYNC_EVERY, until_done=True)
     # What is loaded by now lives as long as the process: the collector may leave it alone.
     gc.collect()
     gc.freeze()
-    log.info("caches are filled; standing for election as %s", elector.identity)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(elector.run())
-        group.create_task(sync.run(every=RESYNC_EVERY))
+    log.info("caches are filled; standing for election")
+    filled.set()
+
+
+async def _once(event: asyncio.Event, start: Callable[[], Awaitable[None]]) -> None:
+    await event.wait()
+    await start()

@@ -74,7 +74,8 @@ def register(registry: kopf.OperatorRegistry, *, feed: Feed, credentials: Creden
         settings.persistence.progress_storage = _NoProgress()
 
     @kopf.on.login(registry=registry)
-    async def login(**_: Any) -> kopf.ConnectionInfo:
+    def login(**_: Any) -> kopf.ConnectionInfo:
+        # Not a coroutine: it may read files or run a credential plugin, and Kopf gives it a thread.
         return credentials.connection_info()
 
     @kopf.on.event(GROUP, VERSION, "tasks", registry=registry)

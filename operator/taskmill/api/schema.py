@@ -195,7 +195,9 @@ def _check_type(out: Schema, *, path: str) -> None:
 
 def _one_of(values: list[str]) -> Cel:
     """An enum, as a rule."""
-    return Cel(rule=f"self in {values}", message=f"must be {' or '.join(values)}")
+    *others, last = values
+    words = f"{', '.join(others)} or {last}" if others else last
+    return Cel(rule=f"self in {values}", message=f"must be {words}")
 
 
 def unwrapped(text: str) -> str:

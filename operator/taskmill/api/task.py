@@ -29,13 +29,15 @@ SCRIPT_BYTES: Final = 120 * 1024  # one argument of exec() holds 128 KiB, the re
 DNS_LABEL: Final = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 _DNS_SUBDOMAIN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 
+DNS_LABEL_SENTENCE: Final = (
+    "must be at most 63 lower-case letters, digits and '-', with none of the latter at its ends,"
+    " such as build-2"
+)
+
 DnsLabel = Annotated[
     str,
     Keywords({"maxLength": 63}),
-    Cel(
-        rule=f"self.matches('{DNS_LABEL}')",
-        message="must be lower-case letters, digits and '-', such as build-2, at most 63",
-    ),
+    Cel(rule=f"self.matches('{DNS_LABEL}')", message=DNS_LABEL_SENTENCE),
 ]
 ServiceAccountName = Annotated[
     str,
@@ -45,13 +47,14 @@ ServiceAccountName = Annotated[
         message="must be the name of a ServiceAccount, such as builder",
     ),
 ]
-ObjectName = Annotated[str, Keywords({"minLength": 1, "maxLength": 253})]
+_NOT_EMPTY: Final = Cel(rule="self != ''", message="must not be empty")
+ObjectName = Annotated[str, Keywords({"maxLength": 253}), _NOT_EMPTY]
 Quantity = Annotated[
     int | str,
     WithJsonSchema({INT_OR_STRING: True, "maxLength": 32}),
     Cel(
         rule=("type(self) == int ? self >= 0 : isQuantity(self) && sign(quantity(self)) >= 0"),
-        message="must be a quantity such as 500m, 2 or 1Gi",
+        message="must be a quantity of zero or more, such as 500m, 2 or 1Gi",
     ),
 ]
 Argument = Annotated[str, Keywords({"maxLength": 131072})]
@@ -88,7 +91,7 @@ class KeyRef(Model):
 class FieldRef(Model):
     """A field of the pod itself."""
 
-    field_path: Annotated[str, Keywords({"minLength": 1, "maxLength": 256})]
+    field_path: Annotated[str, Keywords({"maxLength": 256}), _NOT_EMPTY]
     """Path of the field, for example metadata.name or status.podIP."""
 
     api_version: Annotated[str, Keywords({"maxLength": 32})] | None = None
@@ -98,7 +101,7 @@ class FieldRef(Model):
 class ResourceFieldRef(Model):
     """A resource request or limit of a container of the pod."""
 
-    resource: Annotated[str, Keywords({"minLength": 1, "maxLength": 64})]
+    resource: Annotated[str, Keywords({"maxLength": 64}), _NOT_EMPTY]
     """The resource, for example limits.memory."""
 
     container_name: Annotated[str, Keywords({"maxLength": 63})] | None = None
@@ -272,7 +275,7 @@ class WhatRuns(Model):
     """Arguments after `command` or after the image's entrypoint; in a `script` they are "$1" and so
     on. Default: the image's own, when `command` and `script` are absent."""
 
-    script: Annotated[str, Keywords({"minLength": 1, "maxLength": SCRIPT_BYTES})] | None = None
+    script: Annotated[str, Keywords({"maxLength": SCRIPT_BYTES}), _NOT_EMPTY] | None = None
     """Shell text to run instead of `command`, by /bin/sh -e -c: it ends at the first command that
     fails. Every $ reaches the shell as written. At most 120 KiB. For example: make && make test."""
 

@@ -166,9 +166,7 @@ def error(seen: Seen) -> Finding | None:
     ended = _main_end(pod)
     if not pod or not ended:
         return None
-    what = describe_exit(ended)
-    words = last_line(ended.message)
-    return _end(pod, Reason.ERROR, f"{what}: {words}" if words else what)
+    return _end(pod, Reason.ERROR, _outcome(ended))
 
 
 def other_container_failed(seen: Seen) -> Finding | None:
@@ -179,9 +177,8 @@ def other_container_failed(seen: Seen) -> Finding | None:
     for role, reason in ((Role.INIT, Reason.INIT_FAILED), (Role.SIDECAR, Reason.SIDECAR_FAILED)):
         for container in pod.containers:
             if container.role is role and container.ended and container.ended.exit_code != 0:
-                words = last_line(container.ended.message)
-                what = f"{role.value} {container.name}: {describe_exit(container.ended)}"
-                return _end(pod, reason, f"{what}: {words}" if words else what)
+                what = f"{role.value} {container.name}: {_outcome(container.ended)}"
+                return _end(pod, reason, what)
     return None
 
 
@@ -410,6 +407,12 @@ def describe_exit(ended: Ended) -> str:
     return f"exit code {code} ({name})" if name else f"exit code {code}"
 
 
+def _outcome(ended: Ended) -> str:
+    """How a container ended, and the last line it printed."""
+    what, words = describe_exit(ended), last_line(ended.message)
+    return f"{what}: {words}" if words else what
+
+
 def _server_words(message: str) -> str:
     return quote(message)
 
@@ -429,7 +432,8 @@ def _pull_words(message: str) -> str:
         r"cannot pull \g<image>: ",
         words,
     )
-    words = re.sub(r"dial tcp: lookup (\S+) on \S+ ", r"lookup \1 ", words)
+    words = re.sub(r'failed to do request: \w+ "[^"]*": ', "", words)
+    words = re.sub(r"dial tcp: lookup (\S+) on \S+: ", r"lookup \1: ", words)
     words = re.sub(r"read udp \S+->\S+ ", "", words)
     return quote(words)
 
@@ -478,6 +482,7 @@ def _end(pod: Pod, reason: Reason, sentence: str) -> Finding:
         Stage.ENDED,
         reason,
         sentence,
+        outcome=_outcome(ended),
         exit_code=ended.exit_code if ended.exit_code >= 0 else None,
         signal=number if signal_name(number) else None,
         started_at=ended.started_at,

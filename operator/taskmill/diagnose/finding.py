@@ -52,6 +52,8 @@ class Finding:
     shown_after: timedelta = timedelta()
     """How long after `since` this cause is worth believing."""
     succeeded: bool = False
+    outcome: str = ""
+    """How its container ended and its last words, whatever ended it."""
     exit_code: int | None = None
     signal: int | None = None
     started_at: datetime | None = None

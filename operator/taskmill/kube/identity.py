@@ -4,7 +4,6 @@ Blocks on files and plugins. Secrets live in fields that no repr shows and no me
 """
 
 import base64
-import binascii
 import json
 import os
 import subprocess
@@ -72,8 +71,8 @@ def read_pem(section: Mapping[str, Any], key: str) -> str | None:
     """The PEM text under `key` (a path) or `key`-data (base64, which wins)."""
     if data := section.get(f"{key}-data"):
         try:
-            return base64.b64decode(data, validate=False).decode()
-        except (binascii.Error, UnicodeDecodeError):
+            return base64.b64decode(data).decode()
+        except (ValueError, TypeError):
             raise CredentialsError(f"kubeconfig: {key}-data is not base64 of PEM") from None
     return read_file(section[key]) if section.get(key) else None
 

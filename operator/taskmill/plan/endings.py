@@ -135,7 +135,7 @@ def completed(ending: Ending, attempt: Attempt) -> Ending:
     if ending.reason == Reason.STOPPED and finding.exit_code == SIGKILL_CODE:
         words = f"{ending.sentence}; it did not end within {format_duration(grace)} and was killed"
         return replace(ending, reason=Reason.KILLED, sentence=words)
-    outcome = "exit code 0" if finding.succeeded else finding.sentence
+    outcome = "exit code 0" if finding.succeeded else finding.outcome or finding.sentence
     return replace(ending, sentence=f"{ending.sentence}; it ended with {outcome}")
 
 

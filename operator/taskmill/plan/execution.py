@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from taskmill.api.duration import format_duration, parse_duration
 from taskmill.api.execution import Step, TaskExecutionStatus
 from taskmill.api.reasons import Reason
+from taskmill.api.task import SCRIPT_BYTES
 from taskmill.diagnose.finding import Stage
 from taskmill.diagnose.text import sentence
 from taskmill.plan import status as say
@@ -93,6 +94,9 @@ def _run(world: ExecutionWorld, step: Step, now: datetime) -> Decision:
 def _wrong(world: ExecutionWorld, step: Step, deadline: datetime) -> str:
     """What the schema cannot refuse, in words; "" when all is well."""
     spec, limit = world.execution.spec, step.task.max_run_time
+    # The schema counts characters.
+    if len((step.task.script or "").encode()) > SCRIPT_BYTES:
+        return f"step {step.id}: script is longer than {SCRIPT_BYTES // 1024} KiB"
     if not limit or (spec and spec.deadline):
         return ""
     room = deadline - world.execution.meta.created_at

@@ -1,0 +1,98 @@
+"""The operator's account can do what it must and nothing else."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kubernetes import client, config
+from kubernetes.client import ApiClient
+
+from e2e.process import OperatorProcess
+from e2e.user import User, execution, run_spec
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture
+def as_operator(operator_kubeconfig: Path) -> Iterator[ApiClient]:
+    api = config.new_client_from_config(str(operator_kubeconfig))
+    yield api
+    api.close()
+
+
+@pytest.mark.parametrize(
+    ("verb", "group", "resource"),
+    [
+        ("get", "", "secrets"),
+        ("get", "", "configmaps"),
+        ("update", "taskmill.dev", "tasks"),
+        ("patch", "taskmill.dev", "tasks"),
+        ("delete", "taskmill.dev", "taskexecutions"),
+        ("patch", "taskmill.dev", "taskexecutions"),
+        ("patch", "batch", "jobs"),
+        ("get", "", "pods"),
+        ("create", "", "pods"),
+        ("delete", "", "pods"),
+        ("get", "", "pods/log"),
+        ("create", "", "pods/exec"),
+        ("patch", "", "pods/ephemeralcontainers"),
+        ("patch", "", "pods/resize"),
+        ("create", "", "events"),
+        ("impersonate", "", "serviceaccounts"),
+        ("*", "*", "*"),
+    ],
+)
+def test_it_has_no_right_to(
+    verb: str, group: str, resource: str, as_operator: ApiClient, user: User
+) -> None:
+    assert not may(as_operator, verb, group, resource, user.namespace)
+
+
+def test_the_question_is_understood(as_operator: ApiClient, user: User) -> None:
+    assert may(as_operator, "create", "batch", "jobs", user.namespace)
+
+
+def may(api: ApiClient, verb: str, group: str, resource: str, namespace: str) -> bool:
+    plural, _, subresource = resource.partition("/")
+    attributes = client.V1ResourceAttributes(
+        verb=verb, group=group, resource=plural, subresource=subresource, namespace=namespace
+    )
+    review = client.V1SelfSubjectAccessReview(
+        spec=client.V1SelfSubjectAccessReviewSpec(resource_attributes=attributes)
+    )
+    answer = client.AuthorizationV1Api(api).create_self_subject_access_review(review)
+    return bool(answer.status.allowed)
+
+
+@pytest.mark.parametrize(
+    ("patch", "words"),
+    [
+        ({"spec": {"containers": [{"name": "main", "image": "evil"}]}}, "images"),
+        ({"metadata": {"labels": {"a": "b"}}}, "metadata"),
+        ({"metadata": {"annotations": {"a": "b"}}}, "metadata"),
+        ({"metadata": {"finalizers": ["a.b/c"]}}, "metadata"),
+        ({"spec": {"tolerations": [{"key": "a", "operator": "Exists"}]}}, "activeDeadlineSeconds"),
+    ],
+)
+def test_the_guard_refuses_it_every_change_of_a_pod_but_its_deadline(
+    patch: dict[str, object], words: str, as_operator: ApiClient, user: User
+) -> None:
+    user.apply(execution("target", run_spec(command=["sleep", "600"], gracePeriod="1s")))
+    pod = user.phase("target", "Running")["status"]["steps"][0]["podName"]
+    with pytest.raises(client.ApiException, match="taskmill-pod-guard") as refused:
+        client.CoreV1Api(as_operator).patch_namespaced_pod(pod, user.namespace, patch)
+    assert words in refused.value.body
+
+
+def test_the_guard_refuses_it_other_peoples_pods(as_operator: ApiClient, user: User) -> None:
+    user.kubectl("run", "other", "--image=busybox", "--restart=Never", "--", "sleep", "600")
+    patch = {"spec": {"activeDeadlineSeconds": 1}}
+    with pytest.raises(client.ApiException, match="only the pods of its own Jobs"):
+        client.CoreV1Api(as_operator).patch_namespaced_pod("other", user.namespace, patch)
+
+
+def test_it_asks_for_no_right_that_it_does_not_have(operator: OperatorProcess, user: User) -> None:
+    user.apply(execution("all-of-it", run_spec("sleep 600"), deadline="2026-01-01T00:00:00Z"))
+    user.end("all-of-it")
+    # A missing right shows as a refused request in its log.
+    assert "is forbidden: User" not in operator.written()

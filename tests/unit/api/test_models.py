@@ -1,0 +1,204 @@
+"""The models read what the API sends and write what it takes."""
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from taskmill.api.execution import TaskExecution, TaskExecutionSpec, TaskExecutionStatus
+from taskmill.api.reasons import Phase, Reason
+from taskmill.api.task import WHAT_RUNS, RunSpec, Task, TaskSpec, TaskStatus, WhatRuns
+
+RUN = {
+    "image": "ubuntu:24.04",
+    "imagePullPolicy": "IfNotPresent",
+    "command": ["/bin/bash", "-c", "ls && du /usr"],
+    "args": [],
+    "env": [
+        {"name": "EMPTY", "value": ""},
+        {"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k", "optional": False}}},
+        {"name": "B", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}},
+        {"name": "C", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        {"name": "D", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "divisor": 1}}},
+    ],
+    "envFrom": [{"prefix": "P_", "secretRef": {"name": "s"}}, {"configMapRef": {"name": "c"}}],
+    "workingDir": "/src",
+    "resources": {"limits": {"cpu": 2, "memory": "1Gi"}, "requests": {"cpu": "500m"}},
+    "serviceAccountName": "builder",
+    "maxRunTime": "600s",
+    "startTimeout": "5m",
+    "queueTimeout": "1h",
+    "gracePeriod": "0s",
+}
+TASK = {
+    "apiVersion": "taskmill.dev/v1alpha1",
+    "kind": "Task",
+    "metadata": {"name": "seed", "namespace": "default", "generation": 3},
+    "spec": {
+        **RUN,
+        "info": {"title": "t", "description": "d", "owner": "o", "source": "s"},
+        "rerun": "1",
+        "timeout": "51h",
+        "trigger": "Manual",
+    },
+    "status": {
+        "phase": "Failed",
+        "lastExecution": {
+            "name": "seed-1",
+            "phase": "Failed",
+            "reason": "OOMKilled",
+            "failureMessage": "m",
+            "startedAt": "2026-11-24T12:00:00Z",
+            "completedAt": "2026-11-24T12:01:00Z",
+        },
+        "active": 0,
+        "lastTriggered": {"generation": 3, "hash": "1:abc"},
+        "lastSuccessfulTime": "2026-11-24T11:00:00Z",
+        "observedGeneration": 3,
+        "conditions": [
+            {
+                "type": "Stalled",
+                "status": "True",
+                "reason": "OOMKilled",
+                "message": "m",
+                "lastTransitionTime": "2026-11-24T12:01:00Z",
+                "observedGeneration": 3,
+            }
+        ],
+    },
+}
+PLAN = [{"id": "build", "label": "Build", "task": RUN}]
+EXECUTION = {
+    "apiVersion": "taskmill.dev/v1alpha1",
+    "kind": "TaskExecution",
+    "metadata": {"name": "seed-1"},
+    "spec": {
+        "taskRef": {"name": "seed", "generation": 3},
+        "plan": PLAN,
+        "desiredPhase": "Stopped",
+        "deadline": "2026-11-26T15:00:00Z",
+        "env": [{"name": "A", "value": "1"}],
+        "args": ["-v"],
+        "startedBy": "system:serviceaccount:taskmill:operator",
+    },
+    "status": {
+        "phase": "Stopped",
+        "reason": "Killed",
+        "message": "m",
+        "failureMessage": "f",
+        "statusVersion": 4,
+        "observedGeneration": 2,
+        "startedAt": "2026-11-24T12:00:00Z",
+        "completedAt": "2026-11-24T12:01:00Z",
+        "deadline": "2026-11-26T15:00:00Z",
+        "plan": PLAN,
+        "steps": [
+            {
+                "id": "build",
+                "phase": "Stopped",
+                "reason": "Killed",
+                "message": "m",
+                "failureMessage": "f",
+                "exitCode": 137,
+                "signal": 9,
+                "jobName": "j",
+                "podName": "p",
+                "node": "n",
+                "attempt": 1,
+                "startedAt": "2026-11-24T12:00:00Z",
+                "completedAt": "2026-11-24T12:01:00Z",
+            }
+        ],
+        "conditions": TASK["status"]["conditions"],
+    },
+}
+SCRIPT = {"metadata": {"name": "s"}, "spec": {"image": "alpine", "script": "echo $HOME"}}
+
+
+@pytest.mark.parametrize(("model", "sent"), [(Task, TASK), (TaskExecution, EXECUTION)])
+def test_an_object_with_every_field_dumps_back_exactly(model, sent):
+    read = model.model_validate(sent)
+    assert read.to_api() == sent
+    assert read.model_dump(by_alias=True, exclude_none=True, mode="json") == sent
+
+
+@pytest.mark.parametrize(("model", "sent"), [(Task, TASK), (TaskExecution, EXECUTION)])
+def test_the_objects_above_do_have_every_field(model, sent):
+    read = model.model_validate(sent)
+    # Fields that exclude each other have an object of their own.
+    assert unset(read) <= {"script", "value", "value_from", "secret_ref", "config_map_ref"} | {
+        "prefix", "optional", "secret_key_ref", "config_map_key_ref", "field_ref", "api_version",
+        "resource_field_ref", "container_name", "divisor",
+        "creation_timestamp", "deletion_timestamp", "labels", "annotations", "owner_references",
+        "finalizers",
+    }  # fmt: skip
+    assert Task.model_validate(SCRIPT).to_api()["spec"] == SCRIPT["spec"]
+
+
+def unset(value: object) -> set[str]:
+    """Names of the fields that are None in a model, at any depth."""
+    if isinstance(value, BaseModel):
+        fields = {name: getattr(value, name) for name in type(value).model_fields}
+        return {name for name, item in fields.items() if item is None}.union(
+            *map(unset, fields.values())
+        )
+    return set().union(*map(unset, value)) if isinstance(value, tuple) else set()
+
+
+def test_null_reads_as_absent():
+    sent = {"image": "a", "command": None, "env": [{"name": "A", "value": None}], "trigger": None}
+    assert TaskSpec.model_validate(sent).to_api() == {"image": "a", "env": [{"name": "A"}]}
+
+
+def test_fields_of_a_newer_version_are_ignored():
+    assert TaskSpec.model_validate({"image": "a", "artifacts": []}).to_api() == {"image": "a"}
+
+
+def test_a_reason_of_a_newer_version_is_kept():
+    sent = {"phase": "Failed", "reason": "Teleported"}
+    status = TaskExecutionStatus.model_validate(sent)
+    assert status.to_api() == sent
+    assert status.model_copy(update={"phase": Phase.FAILED}) == status
+
+
+def test_a_reason_that_is_no_text_is_refused():
+    with pytest.raises(ValidationError, match="a reason is text"):
+        TaskExecutionStatus.model_validate({"reason": 3})
+
+
+def test_words_are_read_as_members():
+    status = TaskStatus.model_validate(TASK["status"])
+    assert status.phase is Phase.FAILED
+    assert status.last_execution.reason is Reason.OOM_KILLED
+
+
+def test_what_an_older_and_laxer_crd_let_in_is_still_readable():
+    # Bounds and rules are the API server's; the operator tells the user, it does not crash.
+    spec = TaskSpec.model_validate({"image": "", "script": "", "command": [], "timeout": "2 days"})
+    assert spec.timeout == "2 days"
+
+
+def test_names_are_snake_case_inside():
+    spec = RunSpec(image="a", max_run_time="10m")
+    assert spec.to_api() == {"image": "a", "maxRunTime": "10m"}
+
+
+def test_models_do_not_change():
+    with pytest.raises(ValidationError, match="frozen"):
+        RunSpec(image="a").image = "b"  # type: ignore[misc]
+
+
+def test_what_runs_is_what_the_design_marks():
+    assert frozenset(
+        {
+            "image", "command", "args", "script", "env", "env_from", "working_dir", "resources",
+            "service_account_name", "rerun",
+        }
+    ) == WHAT_RUNS  # fmt: skip
+    assert set(TaskSpec.model_fields) >= WHAT_RUNS
+    assert set(RunSpec.model_fields) - set(WhatRuns.model_fields) == {
+        "image_pull_policy", "max_run_time", "start_timeout", "queue_timeout", "grace_period",
+    }  # fmt: skip
+
+
+def test_a_step_carries_nothing_that_only_a_task_has():
+    assert not set(RunSpec.model_fields) & {"info", "rerun", "timeout", "trigger"}
+    assert TaskExecutionSpec.model_validate({"plan": PLAN}).plan[0].task.image == "ubuntu:24.04"
