@@ -43,12 +43,20 @@ class OperatorProcess:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
             )
+        try:
+            self._await_ready(offset)
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def _await_ready(self, offset: int) -> None:
+        assert self._process is not None
         deadline = time.monotonic() + WITHIN
         while READY not in self._written(offset):
             assert self._process.poll() is None, f"the operator ended:\n{self._written(offset)}"
             assert time.monotonic() < deadline, f"not ready:\n{self._written(offset)}"
             time.sleep(0.05)
-        return self
 
     def kill(self) -> None:
         """SIGKILL: no goodbye, the Lease stays held."""

@@ -156,9 +156,6 @@ class StepStatus(Model):
         default=None, description=f"Why it waits or how it ended. {REASON_LIST}"
     )
 
-    message: Message | None = None
-    """What it is doing or waiting for, in one sentence; only until it ends."""
-
     failure_message: Message | None = None
     """What went wrong, in one sentence; only when it failed."""
 

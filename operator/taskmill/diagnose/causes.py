@@ -222,11 +222,12 @@ def running(seen: Seen) -> Finding | None:
 
 
 PERMANENT_PULL = re.compile(
-    r"not found|unauthorized|denied|forbidden|authentication required|no such (host|image)"
+    r"not found|unauthorized|denied|forbidden|authentication required|no such image"
     r"|does not exist|manifest unknown|no match for platform",
     re.IGNORECASE,
 )
-MISSING_HOST = re.compile(r"no such host", re.IGNORECASE)
+MOUNTED = frozenset({"Pulling", "Pulled", "Created", "Started"})
+"""Events that come only once all volumes are mounted."""
 TRANSIENT_CONFIG = re.compile(
     r"context deadline exceeded|failed to create subPath directory|is reserved for"
     r"|failed to sync (secret|configmap) cache",
@@ -250,9 +251,9 @@ def image(seen: Seen) -> Finding | None:
             )
         if note.reason in ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable"):
             words = _pull_words(note.message)
-            # A host name that does not resolve may be a DNS hiccup: only the registry's own
+            # A host that does not resolve or answer may do so soon: only the registry's own
             # refusal shortens the wait.
-            refused = PERMANENT_PULL.search(words) and not MISSING_HOST.search(words)
+            refused = PERMANENT_PULL.search(words)
             return _start(
                 seen,
                 Reason.IMAGE_PULL_FAILED,
@@ -284,6 +285,8 @@ def mount(seen: Seen) -> Finding | None:
     if not seen.pod or not seen.pod.node:
         return None
     for event in reversed(seen.events):
+        if event.reason in MOUNTED:
+            break
         if event.reason in ("FailedMount", "FailedAttachVolume"):
             return _start(seen, Reason.MOUNT_FAILED, _server_words(event.message), None)
     return None
@@ -329,6 +332,8 @@ def not_created(seen: Seen) -> Finding | None:
     if seen.pod:
         return None
     for event in reversed(seen.events):
+        if event.reason == "SuccessfulCreate":
+            break
         if event.reason == "FailedCreate":
             return refused_pod(seen, event)
     return None

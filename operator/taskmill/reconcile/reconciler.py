@@ -205,7 +205,7 @@ class Reconciler:
             made = await self._client.create(resource, key.namespace, body)
         except AlreadyExists as error:
             made = await self._client.get(resource, key.namespace, name)
-            if owner not in {o["uid"] for o in made["metadata"].get("ownerReferences") or ()}:
+            if not _is_ours(made, body, owner):
                 memory.refused = Refused(Refusal.FINAL, f"{error.message} and is not ours", now)
                 return None
         except (Throttled, Unauthorized, Unreachable):
@@ -272,3 +272,11 @@ class Reconciler:
         self._cache.observe_execution(raw)
         if task := self._cache.task_of(key):
             self._queue.add(task)
+
+
+def _is_ours(found: JsonObject, wanted: JsonObject, owner: str) -> bool:
+    """Whether what has the name is what we would have created: by owner and by our labels."""
+    meta = found["metadata"]
+    owners = {reference["uid"] for reference in meta.get("ownerReferences") or ()}
+    labels = wanted["metadata"]["labels"].items()
+    return owner in owners and labels <= (meta.get("labels") or {}).items()

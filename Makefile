@@ -1,0 +1,58 @@
+# `make` alone lists the targets. Everything installs what it needs into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+CLUSTER := PYTHONPATH=tests $(BIN)/python -m cluster
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: setup ## A cluster, taskmill and four Tasks shown through to their verdicts (CONTEXT=name: on yours)
+	@PYTHONPATH=tests $(BIN)/python -m demo $(if $(CONTEXT),--context $(CONTEXT))
+
+test: setup check ## Everything: lint, types, unit, wire, cluster and end-to-end tests
+	@$(CLUSTER) build --install
+	$(BIN)/python -m pytest
+
+check: setup ## Lint, types, layers, and whether crds/ is what the models say
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: setup ## The tests that need no cluster
+	$(BIN)/python -m pytest tests/unit tests/wire
+
+crds: setup ## Write crds/ from the models
+	$(BIN)/taskmill crds crds
+
+cluster: setup ## Start a Kubernetes on this machine (as root)
+	@$(CLUSTER) up --install
+
+status: setup ## Show the parts of the local cluster
+	@$(CLUSTER) status
+
+cluster-down: setup ## Stop the local cluster and remove every trace of it
+	@$(CLUSTER) down
+
+bench: setup ## Measure latencies and writes per run on the local cluster
+	@PYTHONPATH=tests $(BIN)/python -m bench
+
+lock: setup ## Pin the newest allowed dependencies
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
+		--generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" \
+		--quiet --output-file requirements.lock
+
+setup: .venv/.installed
+
+.venv/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		test "$$(id -u)" = 0 && command -v apt-get >/dev/null || \
+			{ echo "$(PYTHON) lacks venv: apt-get install python3-venv" >&2; exit 1; }; \
+		apt-get update -q >/dev/null && apt-get install -qy --no-install-recommends python3-venv; }
+	@echo "installing Python dependencies into .venv"
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: help demo test check unit crds cluster status cluster-down bench lock setup

@@ -1,0 +1,3 @@
+"""Fixtures for all tests: the cluster they share."""
+
+pytest_plugins = ["cluster.fixtures"]

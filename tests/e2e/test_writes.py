@@ -1,0 +1,77 @@
+"""How often a run writes to the API server: exact numbers, whatever the machine's speed."""
+
+import json
+import time
+from collections import Counter
+
+import pytest
+
+from cluster.handle import Handle
+from e2e.user import User, execution, run_spec, task
+from e2e.writes import counted, separate
+
+pytestmark = pytest.mark.cluster
+
+# Long enough to be seen running before it ends.
+SECONDS = "sleep 3"
+
+
+@pytest.fixture
+def before(user: User, cluster: Handle) -> Counter[str]:
+    """The counts before the test, once other tests' namespaces write nothing any more."""
+    separate(cluster)
+    user.apply(execution("warm", run_spec("true")))
+    user.end("warm")
+    # The server knows the FlowSchema once it has counted by it.
+    user.wait(lambda: counted(cluster)["all"])
+    return quiet(cluster)
+
+
+def quiet(cluster: Handle) -> Counter[str]:
+    """The counts once they change no more."""
+    known = counted(cluster)
+    deadline = time.monotonic() + 60
+    while True:
+        time.sleep(2)
+        if (now := counted(cluster)) == known:
+            return now
+        assert time.monotonic() < deadline, now - known
+        known = now
+
+
+def test_a_plain_run_takes_three_writes(user: User, cluster: Handle, before: Counter[str]) -> None:
+    user.kubectl("create", "-f", "-", stdin=json.dumps(execution("plain", run_spec(SECONDS))))
+    assert user.end("plain")["status"]["statusVersion"] == 2
+    assert quiet(cluster) - before == {
+        "all": 3,
+        "POST jobs": 1,
+        "PATCH taskexecutions/status": 2,  # Running, verdict
+        "POST taskexecutions": 1,  # the user's
+    }
+
+
+def test_a_tasks_run_adds_its_creation_and_the_roll_up(
+    user: User, cluster: Handle, before: Counter[str]
+) -> None:
+    user.apply(task("rolled", SECONDS))
+    user.end_of("rolled")
+    wrote = quiet(cluster) - before
+    assert wrote == {
+        "all": 7,
+        "POST taskexecutions": 1,
+        "POST jobs": 1,
+        "PATCH taskexecutions/status": 2,
+        "PATCH tasks/status": 3,  # triggered, Running, verdict
+    }
+
+
+def test_one_that_waits_writes_when_its_cause_changes_only(
+    user: User, cluster: Handle, before: Counter[str]
+) -> None:
+    runs = {"image": "registry.invalid/nothing:1", "command": ["true"], "startTimeout": "30s"}
+    user.kubectl("create", "-f", "-", stdin=json.dumps(execution("stuck", runs)))
+    user.end("stuck")
+    wrote = quiet(cluster) - before
+    # The kubelet alternates between ErrImagePull and ImagePullBackOff: the same cause to us.
+    assert wrote["PATCH taskexecutions/status"] <= 3  # starting, cannot pull, verdict
+    assert wrote["all"] == wrote["PATCH taskexecutions/status"] + 2  # and the Job, and its DELETE

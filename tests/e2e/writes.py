@@ -1,0 +1,73 @@
+"""How many writes the operator makes, as the API server counts them.
+
+The server's request metrics know verb and resource but not who asked; its flow control knows who.
+A FlowSchema of their own counts the operator's writes, the request metrics say what they were.
+"""
+
+import re
+from collections import Counter
+
+from cluster.handle import Handle
+from e2e.install import ACCOUNT, SYSTEM
+
+FLOW = "taskmill-operator-writes"
+_SAMPLE = re.compile(r"^(?P<name>\w+)\{(?P<labels>[^}]*)\} (?P<count>\S+)$", re.MULTILINE)
+_LABEL = re.compile(r'(\w+)="([^"]*)"')
+
+OURS = {
+    ("POST", "taskexecutions"),
+    ("PATCH", "taskexecutions/status"),
+    ("PATCH", "tasks/status"),
+    ("POST", "jobs"),
+}
+"""Requests that nobody but the operator makes in these tests."""
+
+
+def separate(cluster: Handle) -> None:
+    """Have the server count the operator's writes by themselves. Lease renewals are not counted."""
+    cluster.apply(
+        {
+            "apiVersion": "flowcontrol.apiserver.k8s.io/v1",
+            "kind": "FlowSchema",
+            "metadata": {"name": FLOW},
+            "spec": {
+                "matchingPrecedence": 500,
+                "priorityLevelConfiguration": {"name": "workload-low"},
+                "distinguisherMethod": {"type": "ByUser"},
+                "rules": [
+                    {
+                        "subjects": [
+                            {
+                                "kind": "ServiceAccount",
+                                "serviceAccount": {"name": ACCOUNT, "namespace": SYSTEM},
+                            }
+                        ],
+                        "resourceRules": [
+                            {
+                                "verbs": ["create", "update", "patch", "delete"],
+                                "apiGroups": ["taskmill.dev", "batch", ""],
+                                "resources": ["*"],
+                                "namespaces": ["*"],
+                            }
+                        ],
+                    }
+                ],
+            },
+        }
+    )
+
+
+def counted(cluster: Handle) -> Counter[str]:
+    """Requests so far: `all` of the operator's writes, and those of `OURS` by verb and resource."""
+    metrics = cluster.kubectl("get", "--raw", "/metrics").stdout
+    counts: Counter[str] = Counter()
+    for sample in _SAMPLE.finditer(metrics):
+        labels, count = dict(_LABEL.findall(sample["labels"])), int(float(sample["count"]))
+        if sample["name"] == "apiserver_flowcontrol_dispatched_requests_total":
+            if labels["flow_schema"] == FLOW:
+                counts["all"] += count
+        elif sample["name"] == "apiserver_request_total":
+            what = "/".join(filter(None, (labels["resource"], labels["subresource"])))
+            if (labels["verb"], what) in OURS:
+                counts[f"{labels['verb']} {what}"] += count
+    return counts

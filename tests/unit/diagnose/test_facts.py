@@ -1,0 +1,272 @@
+"""Whatever a Job or a pod looks like, it ends in a sentence and never in an exception."""
+
+import copy
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from builders import at, event, job, pod, seen
+from taskmill.api.reasons import Reason
+from taskmill.diagnose.causes import diagnose
+from taskmill.diagnose.facts import Role, parse_event, parse_job, parse_pod
+from taskmill.diagnose.finding import Finding, Seen, Stage
+from taskmill.diagnose.text import SENTENCE_BYTES, sentence
+
+LABELS = {"step_label": "taskmill.dev/step", "attempt_label": "taskmill.dev/attempt"}
+
+
+def test_a_pod_is_read():
+    read = (
+        pod()
+        .created(1)
+        .on("node-7", 2)
+        .init("fetch")
+        .sidecar("proxy")
+        .beside("helper")
+        .limit("1Gi")
+        .exited(0, "fetched", start=3, end=4, container="fetch")
+        .running(5, container="proxy")
+        .waiting("ContainerCreating", "soon", container="helper")
+        .running(6)
+        .disrupted("PreemptionByScheduler", "make room")
+        .deleted()
+        .asked_to_stop()
+        .facts
+    )
+    assert (read.node, read.phase, read.created_at, read.scheduled_at) == (
+        "node-7",
+        "Running",
+        at(1),
+        at(2),
+    )
+    assert [(c.name, c.role) for c in read.containers] == [
+        ("fetch", Role.INIT),
+        ("proxy", Role.SIDECAR),
+        ("main", Role.MAIN),
+        ("helper", Role.SIDECAR),
+    ]
+    fetch, proxy, main, helper = read.containers
+    assert fetch.ended
+    assert (fetch.ended.exit_code, fetch.ended.message) == (0, "fetched")
+    assert (fetch.ended.started_at, fetch.ended.finished_at) == (at(3), at(4))
+    assert proxy.started_at == at(5)
+    assert (main.started_at, main.memory_limit) == (at(6), "1Gi")
+    assert read.main == main
+    assert helper.waiting
+    assert (helper.waiting.reason, helper.waiting.message) == ("ContainerCreating", "soon")
+    assert read.disruption
+    assert read.disruption.reason == "PreemptionByScheduler"
+    assert (read.deleting, read.deadline_seconds, read.ended) == (True, 1, False)
+
+
+def test_a_job_is_read():
+    read = job("j", uid="u", step="test", attempt=3).created(4).suspended().facts
+    assert (read.name, read.uid, read.step, read.attempt) == ("j", "u", "test", 3)
+    assert (read.created_at, read.suspended, read.finished, read.deleting) == (
+        at(4),
+        True,
+        False,
+        False,
+    )
+
+
+def test_a_job_that_is_about_to_fail_says_so_and_is_not_finished():
+    read = job().failing("DeadlineExceeded", "too long", 9).facts
+    assert read.failed
+    assert (read.failed.reason, read.failed.at, read.finished) == ("DeadlineExceeded", at(9), False)
+
+
+def test_a_job_is_finished_with_its_condition():
+    assert job().failed().facts.finished
+    assert job().complete(8).facts.finished
+    assert job().complete(8).facts.completed_at == at(8)
+
+
+def test_an_init_container_called_main_is_not_the_task():
+    built = pod().init("main").exited(0, container="main")
+    built.raw["spec"]["containers"][0]["name"] = "other"
+    assert built.facts.main is None
+
+
+def test_an_end_without_an_exit_code_is_no_success():
+    finding = diagnose(seen(pod().exited(None).phase("Running")))
+    assert (finding.stage, finding.succeeded, finding.exit_code) == (Stage.ENDED, False, None)
+
+
+def test_only_the_controller_among_the_owners_counts():
+    built = job()
+    owners = built.raw["metadata"]["ownerReferences"]
+    owners.insert(0, {"kind": "Thing", "uid": "other"})
+    assert built.facts.owner_uid == owners[1]["uid"]
+
+
+def test_an_event_is_as_young_as_the_last_of_its_series():
+    raw = event("FailedMount", "no", 1) | {"series": {"lastObservedTime": "2026-11-24T12:00:30Z"}}
+    assert parse_event(raw).at == at(30)
+    assert parse_event({"eventTime": "2026-11-24T12:00:05.123456Z"}).at == at(5.123456)
+    assert parse_event({}).at is None
+
+
+# -- garbage --------------------------------------------------------------------------------------
+
+leaves = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(max_size=20)
+    | st.sampled_from(["True", "main", "Failed", "Always", "2026-11-24T12:00:00Z", "0001-01-01"])
+)
+words = st.sampled_from(
+    [
+        "metadata",
+        "spec",
+        "status",
+        "state",
+        "containers",
+        "initContainers",
+        "containerStatuses",
+        "conditions",
+        "labels",
+        "name",
+        "waiting",
+        "running",
+        "terminated",
+        "exitCode",
+        "startedAt",
+        "reason",
+        "message",
+        "type",
+        "ownerReferences",
+    ]
+) | st.text(max_size=8)
+garbage = st.recursive(
+    leaves,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(words, inner, max_size=5),
+    max_leaves=20,
+)
+
+PODS = (
+    pod().on().init().sidecar().exited(0, container="prepare").running(container="proxy").running(),
+    pod().exited(3, "log"),
+    pod().exited(137, reason="OOMKilled").phase("Failed", "Evicted", "why"),
+    pod().waiting("ImagePullBackOff", "not found"),
+    pod().waiting("CreateContainerConfigError", "no secret").disrupted("PreemptionByScheduler"),
+    pod().unschedulable("0/1 nodes"),
+    pod().on().sidecar().exited(1, container="proxy").phase("Failed"),
+)
+JOBS = (
+    job(),
+    job().suspended(),
+    job().failed("BackoffLimitExceeded", "m"),
+    job().failed("DeadlineExceeded", "m"),
+    job().failing("PodFailurePolicy", "m"),
+    job().complete(),
+)
+EVENTS = (
+    event("FailedMount", "no volume"),
+    event("FailedCreate", 'Error creating: pods "p" is forbidden: exceeded quota'),
+    event("FailedCreate", 'Error creating: pods "p" is forbidden: '),
+    event("FailedCreate", "Error creating: x denied the request"),
+    event("FailedMount", ""),
+)
+
+
+def places(node, path=()):
+    """Paths of everything inside."""
+    items = node.items() if isinstance(node, dict) else enumerate(node)
+    for key, value in items:
+        yield (*path, key)
+        if isinstance(value, dict | list):
+            yield from places(value, (*path, key))
+
+
+@st.composite
+def mutated(draw, among):
+    """A real object with up to three places removed, or replaced by anything."""
+    raw = copy.deepcopy(draw(st.sampled_from(among)).raw)
+    for _ in range(draw(st.integers(0, 3))):
+        path = draw(st.sampled_from(sorted(places(raw), key=repr)))
+        parent = raw
+        for key in path[:-1]:
+            parent = parent[key]
+        if isinstance(parent, dict) and draw(st.booleans()):
+            del parent[path[-1]]
+        else:
+            parent[path[-1]] = draw(garbage)
+        if not raw:
+            break
+    return raw
+
+
+def says_something(finding: Finding) -> bool:
+    """No failure and no cause is left without words, and none outgrows the status."""
+    fails = finding.stage is Stage.ENDED and not finding.succeeded
+    fatal = finding.fails_after is not None
+    spoken = bool(sentence(finding.sentence)) if fails or fatal or finding.reason else True
+    reasoned = finding.reason is not None if fails or fatal else True
+    return spoken and reasoned and len(sentence(finding.sentence).encode()) <= SENTENCE_BYTES
+
+
+facts = st.builds(
+    Seen,
+    job=mutated(JOBS).map(lambda raw: parse_job(raw, **LABELS) or job().facts),
+    pod=st.none() | mutated(PODS).map(parse_pod),
+    events=st.lists(st.sampled_from(EVENTS).map(parse_event), max_size=2).map(tuple),
+    job_gone=st.booleans(),
+    pod_gone=st.booleans(),
+)
+
+
+@given(raw=st.dictionaries(words, garbage, max_size=6))
+def test_anything_at_all_can_be_read(raw):
+    parse_job(raw, **LABELS)
+    parse_event(raw)
+    assert says_something(diagnose(Seen(job().facts, parse_pod(raw))))
+
+
+@settings(max_examples=400)
+@given(what=facts)
+def test_a_mutilated_object_ends_in_a_sentence(what):
+    assert says_something(diagnose(what))
+
+
+@settings(max_examples=300)
+@given(what=facts, more=facts)
+def test_an_end_stays_an_end_when_more_is_known(what, more):
+    before = diagnose(what)
+    if before.stage is not Stage.ENDED or what.job.suspended:  # suspended: it may start anew
+        return
+    after = diagnose(
+        replace(
+            what,
+            events=what.events + more.events,
+            job_gone=what.job_gone or more.job_gone,
+            pod_gone=what.pod_gone or more.pod_gone,
+            job=replace(
+                what.job,
+                failed=what.job.failed or more.job.failed,
+                deleting=what.job.deleting or more.job.deleting,
+                finished=what.job.finished or more.job.finished,
+            ),
+            pod=what.pod
+            and replace(
+                what.pod,
+                disruption=what.pod.disruption or (more.pod.disruption if more.pod else None),
+                deleting=what.pod.deleting or bool(more.pod and more.pod.deleting),
+            ),
+        )
+    )
+    assert after.stage is Stage.ENDED
+    assert after.succeeded == before.succeeded
+
+
+@pytest.mark.parametrize("reason", ["FailedMount", "FailedCreate"])
+def test_an_event_without_words_is_told_by_its_name(reason):
+    built = [pod().on()] if reason == "FailedMount" else []
+    message = 'Error creating: pods "p" is forbidden: ' if reason == "FailedCreate" else ""
+    finding = diagnose(seen(*built, events=[event(reason, message)]))
+    assert finding.reason in (Reason.MOUNT_FAILED, Reason.REJECTED)
+    assert finding.sentence

@@ -1,0 +1,439 @@
+"""When a Task starts a run, and what its status says for GitOps and dashboards."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from builders import (
+    TASK_UID,
+    at,
+    created_execution,
+    execution,
+    stamp,
+    stored,
+    task,
+    task_world,
+)
+from taskmill.api.reasons import Phase, Reason
+from taskmill.plan.decision import CreateExecution, Decision
+from taskmill.plan.task import decide
+from taskmill.plan.world import Limits, Refusal, Refused
+
+
+def decided(before, seconds=0):
+    """The decision, checked for what is true of every decision."""
+    decision = decide(before, at(seconds))
+    assert decision.look_at is None or decision.look_at > at(seconds)
+    if decision.status:
+        assert decision.status != before.task.status
+        after = replace(stored(before, decision, at(seconds)), written_at=None)
+        assert decide(after, at(seconds)).status is None
+    return decision
+
+
+def created(decision, **more):
+    (create,) = decision.actions
+    assert isinstance(create, CreateExecution)
+    return created_execution(create.body, **more)
+
+
+def told(before, seconds=0):
+    """The Task's raw status after this decision."""
+    return stored(before, decided(before, seconds), at(seconds)).task.status.to_api()
+
+
+def conditions(status):
+    return {c.type: (c.status, c.reason, c.message) for c in status.conditions}
+
+
+class Cluster:
+    """A Task and its executions, passed over until there is nothing more to do."""
+
+    def __init__(self, of):
+        self.task = of
+        self.runs = []
+        self.seconds = 0
+
+    def settle(self, *, writes=True):
+        for _ in range(5):
+            self.seconds += 2
+            before = task_world(self.task, *self.runs)
+            decision = decided(before, self.seconds)
+            if decision.actions:
+                made = created(decision, uid=f"run-{len(self.runs)}", seconds=self.seconds)
+                names = {run.raw["metadata"]["name"] for run in self.runs}
+                assert made.raw["metadata"]["name"] not in names, "the API server has it already"
+                self.runs.append(made)
+            elif decision.status and writes:
+                self.task.raw["status"] = decision.status.to_api()
+            else:
+                return self
+        raise AssertionError("it does not come to rest")
+
+    def edit(self, **spec):
+        generation = self.task.raw["metadata"]["generation"]
+        self.task.spec(**spec).generation(generation + 1)
+        return self
+
+
+# -- what starts a run ----------------------------------------------------------------------------
+
+
+def test_a_new_task_starts_a_run_with_its_plan_frozen():
+    decision = decided(task_world(task().spec(timeout="1h", info={"title": "t"})), 5)
+    body = created(decision).raw
+    assert decision.status is None
+    assert body["metadata"]["name"].startswith("build-")
+    assert body["metadata"]["annotations"] == {"taskmill.dev/trigger-hash": task().hash}
+    (owner,) = body["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["uid"], owner["blockOwnerDeletion"]) == ("Task", TASK_UID, False)
+    assert body["spec"] == {
+        "taskRef": {"name": "build", "generation": 1},
+        "plan": [{"id": "build", "task": {"image": "ubuntu:24.04", "script": "make"}}],
+        "deadline": stamp(3605),
+        "startedBy": "OnChange",
+    }
+
+
+def test_the_tasks_labels_and_annotations_are_not_copied():
+    of = task()
+    of.raw["metadata"]["labels"] = {"argocd.argoproj.io/instance": "app"}
+    of.raw["metadata"]["annotations"] = {"argocd.argoproj.io/tracking-id": "app:x"}
+    assert "argo" not in repr(created(decided(task_world(of))).raw)
+
+
+def test_a_state_runs_exactly_once():
+    cluster = Cluster(task()).settle().settle()
+    assert len(cluster.runs) == 1
+    assert cluster.task.raw["status"]["lastTriggered"] == {"generation": 1, "hash": task().hash}
+
+
+def test_a_change_of_what_runs_runs_once_more():
+    cluster = Cluster(task()).settle().edit(script="make test").settle().settle()
+    assert len(cluster.runs) == 2
+
+
+def test_rerun_runs_again():
+    assert len(Cluster(task()).settle().edit(rerun="1").settle().runs) == 2
+
+
+def test_there_and_back_again_makes_three():
+    cluster = Cluster(task()).settle().edit(script="b").settle().edit(script="make").settle()
+    names = {run.raw["metadata"]["name"] for run in cluster.runs}
+    assert len(names) == len(cluster.runs) == 3
+
+
+def test_changes_that_nobody_was_there_to_see_are_one_change():
+    cluster = Cluster(task()).settle().edit(script="b").edit(script="c").settle()
+    assert len(cluster.runs) == 2
+    assert cluster.runs[1].raw["spec"]["plan"][0]["task"]["script"] == "c"
+
+
+def test_there_and_back_unseen_is_no_change():
+    cluster = Cluster(task()).settle().edit(script="b").edit(script="make").settle()
+    assert len(cluster.runs) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"info": {"title": "new"}}, {"timeout": "2h"}, {"maxRunTime": "1h"}, {"trigger": "OnChange"}],
+)
+def test_an_edit_of_anything_else_runs_nothing(change):
+    cluster = Cluster(task()).settle().edit(**change).settle()
+    assert len(cluster.runs) == 1
+    assert cluster.task.raw["status"]["observedGeneration"] == 2
+
+
+def test_a_crash_between_creation_and_status_starts_no_second_run():
+    before = task_world(task())
+    made = created(decided(before))
+    again = decided(task_world(task(), made), 5)
+    assert again.actions == ()
+    assert again.status
+    assert again.status.last_triggered
+    assert again.status.last_triggered.hash == task().hash
+
+
+def test_a_crash_before_the_execution_is_known_creates_the_same_name():
+    first, second = (created(decided(task_world(task()), now)).raw for now in (0, 60))
+    assert first["metadata"]["name"] == second["metadata"]["name"]
+
+
+def test_a_crash_is_remembered_after_later_edits_that_run_nothing():
+    """Status never written, then only the title changed: the run of generation 1 counts."""
+    made = created(decided(task_world(task())))
+    edited = task().spec(info={"title": "new"}).generation(2)
+    assert decided(task_world(edited, made), 5).actions == ()
+
+
+def test_manual_takes_note_and_runs_nothing():
+    cluster = Cluster(task().spec(trigger="Manual")).settle().edit(script="b").settle()
+    assert cluster.runs == []
+    assert cluster.task.raw["status"]["lastTriggered"]["generation"] == 2
+
+
+def test_leaving_manual_runs_nothing_until_the_next_change():
+    cluster = Cluster(task().spec(trigger="Manual")).settle().edit(trigger=None).settle()
+    assert cluster.runs == []
+    assert len(cluster.edit(script="b").settle().runs) == 1
+
+
+def test_a_new_version_of_the_hash_adopts_and_runs_nothing():
+    of = task().status(lastTriggered={"generation": 1, "hash": "v0:older"})
+    cluster = Cluster(of).settle()
+    assert cluster.runs == []
+    assert cluster.task.raw["status"]["lastTriggered"] == {"generation": 1, "hash": task().hash}
+    assert len(cluster.edit(script="b").settle().runs) == 1
+
+
+def test_the_runs_of_an_earlier_task_of_the_same_name_do_not_count():
+    made = created(decided(task_world(task())))
+    anew = task(uid="another-uid")
+    assert isinstance(decided(task_world(anew, made)).actions[0], CreateExecution)
+
+
+def test_a_run_that_a_person_started_triggers_nothing_and_is_told():
+    by_hand = execution("by-hand").bare()
+    before = task_world(task().spec(trigger="Manual"), by_hand)
+    status = decided(before).status
+    assert status
+    assert status.last_execution
+    assert (status.last_execution.name, status.phase, status.active) == (
+        "by-hand",
+        Phase.PENDING,
+        1,
+    )
+
+
+def test_a_task_that_is_being_deleted_gets_nothing():
+    assert decided(task_world(task().deleted())) == Decision()
+
+
+# -- the roll-up ----------------------------------------------------------------------------------
+
+
+def ran(phase=None, *, trigger=None, generation=1, name="build-run", created=1, **status):
+    built = execution(name, uid=f"uid-{name}").created(created)
+    built.triggered(trigger or task().hash, generation)
+    if phase:
+        built.status(phase=phase, **status)
+    return built
+
+
+def triggered(of=None, *, generation=1):
+    of = of or task()
+    return of.status(lastTriggered={"generation": generation, "hash": of.hash})
+
+
+def test_the_newest_execution_is_told():
+    failed = ran(
+        "Failed",
+        name="newer",
+        created=9,
+        reason="Error",
+        failureMessage="step build: exit code 3",
+        startedAt=stamp(10),
+        completedAt=stamp(20),
+    )
+    older = ran("Succeeded", name="older", created=2, completedAt=stamp(5))
+    running = ran("Running", name="oldest", created=0)
+    status = decided(task_world(triggered(), failed, older, running)).status
+    assert status
+    assert status.last_execution
+    assert status.last_execution.to_api() == {
+        "name": "newer",
+        "phase": "Failed",
+        "reason": "Error",
+        "failureMessage": "step build: exit code 3",
+        "startedAt": stamp(10),
+        "completedAt": stamp(20),
+    }
+    assert (status.phase, status.active, status.last_successful_time) == (Phase.FAILED, 1, at(5))
+
+
+def test_the_last_success_is_remembered_when_its_execution_is_gone():
+    of = triggered().status(lastSuccessfulTime=stamp(3))
+    assert decided(task_world(of)).status.last_successful_time == at(3)
+
+
+def test_a_status_is_written_at_most_once_a_second():
+    before = task_world(triggered(), ran("Running"), written_at=10)
+    early = decided(before, 10.4)
+    assert early == Decision(None, (), at(11))
+    assert decided(before, 11).status
+
+
+def test_a_run_is_started_without_waiting_for_that_second():
+    assert decided(task_world(task(), written_at=10), 10.1).actions
+
+
+# -- GitOps ---------------------------------------------------------------------------------------
+
+READY = {"Ready"}
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (
+            ran(),
+            {
+                "Ready": ("False", "Pending", "build-run is pending"),
+                "Reconciling": ("True", "Pending", "build-run is pending"),
+            },
+        ),
+        (
+            ran("Pending", reason="Unschedulable", message="step build: no room"),
+            {
+                "Ready": ("False", "Unschedulable", "step build: no room"),
+                "Reconciling": ("True", "Unschedulable", "step build: no room"),
+            },
+        ),
+        (
+            ran("Running"),
+            {
+                "Ready": ("False", "Running", "build-run is running"),
+                "Reconciling": ("True", "Running", "build-run is running"),
+            },
+        ),
+        (
+            ran("Succeeded"),
+            {"Ready": ("True", "Succeeded", "build-run succeeded")},
+        ),
+        (
+            ran("Failed", reason="Error", failureMessage="step build: exit code 3"),
+            {
+                "Ready": ("False", "Error", "step build: exit code 3"),
+                "Stalled": ("True", "Error", "step build: exit code 3"),
+            },
+        ),
+        (
+            ran("Stopped", reason="Stopped", failureMessage="stopped on request"),
+            {
+                "Ready": ("False", "Stopped", "stopped on request"),
+                "Stalled": ("True", "Stopped", "stopped on request"),
+            },
+        ),
+    ],
+    ids=["new", "pending", "running", "succeeded", "failed", "stopped"],
+)
+def test_conditions_follow_the_run_of_this_generation(run, expected):
+    status = decided(task_world(triggered(), run)).status
+    assert conditions(status) == expected
+    assert {c.observed_generation for c in status.conditions} == {1}
+
+
+def test_a_task_that_was_never_started_is_ready():
+    status = decided(task_world(task().spec(trigger="Manual"))).status
+    assert conditions(status) == {"Ready": ("True", "Idle", "waits to be started")}
+    assert status.phase is None
+
+
+def test_a_run_by_hand_changes_no_condition():
+    failed = execution("by-hand").bare().status(phase="Failed", reason="Error")
+    status = decided(task_world(task().spec(trigger="Manual"), failed)).status
+    assert set(conditions(status)) == READY
+
+
+def test_a_condition_keeps_its_time_while_it_stays_the_same():
+    before = task_world(triggered(), ran("Pending"))
+    first = stored(before, decided(before, 5), at(5))
+    running = replace(first, executions=task_world(task(), ran("Running")).executions)
+    status = decided(running, 9).status
+    assert {c.type: c.last_transition_time for c in status.conditions} == {
+        "Ready": at(5),
+        "Reconciling": at(5),
+    }
+    assert conditions(status)["Ready"][1] == "Running"
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
+def test_conditions_outlive_the_run_they_tell_of(phase):
+    before = task_world(triggered(), ran(phase, reason="Error", failureMessage="words"))
+    after = stored(before, decided(before), at(0))
+    decision = decided(replace(after, executions=()), 60)
+    known = decision.status or after.task.status
+    assert conditions(known) == conditions(after.task.status)
+
+
+def test_a_problem_that_was_mended_leaves_no_trace():
+    """Mended into the state that was triggered before; its run is long gone."""
+    of = triggered(task().spec(maxRunTime="25h"))
+    stalled = stored(task_world(of), decided(task_world(of)), at(0)).task.status.to_api()
+    mended = triggered(task().generation(2))
+    mended.raw["status"] = stalled
+    status = decided(task_world(mended), 60).status
+    assert conditions(status) == {"Ready": ("True", "Idle", "waits to be started")}
+
+
+def test_a_run_that_was_deleted_before_it_ended_is_told_as_deleted():
+    before = task_world(triggered(), ran("Running"))
+    after = stored(before, decided(before), at(0))
+    status = decided(replace(after, executions=()), 60).status
+    words = "its execution was deleted before it ended"
+    assert conditions(status)["Stalled"] == ("True", "Deleted", words)
+
+
+# -- specs that cannot run ------------------------------------------------------------------------
+
+
+def test_a_max_run_time_beyond_the_default_timeout_is_told_and_runs_nothing():
+    decision = decided(task_world(task().spec(maxRunTime="25h")))
+    words = (
+        "spec.timeout must be given: maxRunTime 25h is longer than the operator's default of 24h"
+    )
+    assert decision.actions == ()
+    assert conditions(decision.status)["Stalled"] == ("True", "InvalidTask", words)
+    assert decision.status.last_triggered is None
+
+
+def test_the_operators_own_default_timeout_counts():
+    limits = Limits(timeout=timedelta(hours=1))
+    assert decided(task_world(task().spec(maxRunTime="2h"), limits=limits)).actions == ()
+    assert decided(task_world(task().spec(maxRunTime="1h"), limits=limits)).actions
+
+
+def test_a_mended_task_runs():
+    cluster = Cluster(task().spec(maxRunTime="25h")).settle()
+    assert cluster.runs == []
+    cluster.edit(timeout="26h").settle()
+    assert len(cluster.runs) == 1
+    assert "Stalled" not in {c["type"] for c in cluster.task.raw["status"]["conditions"]}
+
+
+def test_a_spec_that_cannot_be_read_names_its_field():
+    decision = decided(task_world(task().spec(image=None)))
+    assert conditions(decision.status)["Stalled"] == (
+        "True",
+        "InvalidTask",
+        "spec.image: Field required",
+    )
+
+
+def test_a_refused_execution_is_told_and_tried_again_after_ten_seconds():
+    refusal = Refused(Refusal.QUOTA, "exceeded quota: runs", at(1))
+    before = task_world(task(), refused=refusal)
+    decision = decided(before, 1)
+    words = "the API server refused its execution: exceeded quota: runs"
+    assert decision.actions == ()
+    assert decision.look_at == at(11)
+    assert conditions(decision.status)["Stalled"] == ("True", "Rejected", words)
+    assert decision.status.last_triggered is None
+    assert decided(before, 11).actions
+
+
+def test_a_task_that_became_invalid_after_a_refusal_is_an_invalid_task():
+    refusal = Refused(Refusal.FINAL, "no", at(1))
+    status = decided(task_world(task().spec(maxRunTime="25h"), refused=refusal), 2).status
+    assert conditions(status)["Stalled"][1] == Reason.INVALID_TASK
+
+
+def test_a_new_version_of_the_hash_keeps_what_is_known_of_the_last_run():
+    """Upgrading the operator must not turn a failed Task into a ready one."""
+    older = "v0:older"
+    of = task().status(lastTriggered={"generation": 1, "hash": older})
+    before = task_world(of, ran("Failed", trigger=older, reason="Error", failureMessage="words"))
+    status = decided(before).status
+    assert status.last_triggered.hash == task().hash
+    assert conditions(status)["Stalled"] == ("True", "Error", "words")

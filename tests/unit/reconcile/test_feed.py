@@ -1,0 +1,160 @@
+"""What watches tell is queued for whoever it concerns, once."""
+
+import asyncio
+import json
+
+import pytest
+
+from builders import EXECUTION_UID, JOB_UID, POD_UID, TASK_UID, execution, job, pod, task
+from taskmill.kube.client import TASKS
+from taskmill.kube.errors import Forbidden, NotFound
+from taskmill.kube.listwatch import Vanished
+from taskmill.plan.world import Limits
+from taskmill.reconcile.cache import Cache, Key, Kind
+from taskmill.reconcile.feed import Feed
+from taskmill.reconcile.queue import WorkQueue
+from taskmill.reconcile.resync import Resync
+from wire.virtual import run_virtually
+
+RUN = Key(Kind.EXECUTION, "team", "build-1")
+TASK = Key(Kind.TASK, "team", "build")
+
+
+class Told:
+    """A cache and what was queued since the last look."""
+
+    def __init__(self):
+        self.cache = Cache()
+        self.queue = WorkQueue()
+        self.feed = Feed(cache=self.cache, queue=self.queue)
+
+    def keys(self):
+        async def drain():
+            found = []
+            while self.queue.depth:
+                found.append(await self.queue.get())
+                self.queue.done(found[-1])
+            return found
+
+        return asyncio.run(drain())
+
+
+def filled():
+    told = Told()
+    told.feed.task(task().raw)
+    told.feed.execution(execution().bare().raw)
+    told.feed.job(job().raw)
+    told.feed.pod(pod().running().raw)
+    told.keys()
+    return told
+
+
+def test_a_task_concerns_the_executions_that_wait_for_it():
+    told = Told()
+    told.feed.execution(execution().bare().raw)
+    assert told.keys() == [RUN, TASK]
+    told.feed.task(task().raw)
+    assert told.keys() == [TASK, RUN]
+
+
+def test_jobs_and_pods_concern_their_execution():
+    told = filled()
+    told.feed.job(job().version(2).suspended().raw)
+    assert told.keys() == [RUN]
+    told.feed.pod(pod().version(2).exited(0).raw)
+    assert told.keys() == [RUN]
+
+
+def test_what_is_no_news_concerns_nobody():
+    told = filled()
+    told.feed.task(task().raw)
+    told.feed.execution(execution().bare().raw)
+    told.feed.job(job().raw)
+    told.feed.pod(pod().running().raw)
+    assert told.keys() == []
+
+
+def test_the_last_state_of_a_pod_that_is_gone_may_hold_the_verdict():
+    told = filled()
+    last = pod().version(5).exited(0).raw
+    told.feed.pod_gone(Vanished(POD_UID, "team", "p", last))
+    assert told.keys() == [RUN]
+    world = told.cache.execution_world(RUN, Limits())
+    assert world.pods[0].phase == "Succeeded"
+    assert world.gone == {POD_UID}
+
+
+@pytest.mark.parametrize("last", [None, job().version(5).complete().raw])
+def test_a_job_that_is_gone_concerns_its_execution(last):
+    told = filled()
+    told.feed.job_gone(Vanished(JOB_UID, "team", "j", last))
+    assert told.keys() == [RUN]
+    assert told.cache.execution_world(RUN, Limits()).jobs[0].finished is bool(last)
+    assert told.cache.execution_world(RUN, Limits()).gone == {JOB_UID}
+
+
+def test_an_execution_that_is_gone_concerns_its_task():
+    told = filled()
+    told.feed.gone(RUN, EXECUTION_UID)
+    assert told.keys() == [TASK]
+
+
+def test_a_task_that_is_gone_concerns_its_executions():
+    told = filled()
+    told.feed.gone(TASK, TASK_UID)
+    assert told.keys() == [RUN]
+
+
+def test_the_end_of_a_namesake_concerns_nobody():
+    told = filled()
+    told.feed.gone(RUN, "another")
+    assert told.keys() == []
+
+
+# -- the net below --------------------------------------------------------------------------------
+
+
+class Lists:
+    """A client that can only list."""
+
+    def __init__(self, tasks, executions, faults=()):
+        self.objects = {True: tasks, False: executions}
+        self.faults = list(faults)
+
+    async def list(self, resource, _namespace=None, **_):
+        await asyncio.sleep(0)
+        if self.faults:
+            raise self.faults.pop(0)
+        return [json.loads(json.dumps(b.raw)) for b in self.objects[resource == TASKS]], "9"
+
+
+def resync(told, client):
+    return Resync(client, told.cache, told.feed, told.queue)
+
+
+def test_a_resync_finds_what_came_and_what_vanished_and_queues_everything():
+    told = filled()
+    later = execution("build-2", uid="two").bare().version(7)
+    run_virtually(resync(told, Lists([task()], [later])).once())
+    assert told.cache.uid(RUN) is None
+    assert set(told.keys()) == {TASK, Key(Kind.EXECUTION, "team", "build-2")}
+
+
+def test_a_resync_keeps_what_was_made_anew_under_an_old_name():
+    told = filled()
+    anew = execution(uid="anew").bare().version(7)
+    run_virtually(resync(told, Lists([task()], [anew])).once())
+    assert told.cache.uid(RUN) == "anew"
+
+
+def test_the_first_resync_is_tried_until_it_works():
+    told = Told()
+    faults = [NotFound(404, "NotFound", "no kind"), Forbidden(403, "Forbidden", "no")]
+
+    async def run():
+        client = Lists([task()], [], faults)
+        await resync(told, client).run(every=1.0, until_done=True)
+        return asyncio.get_running_loop().time()
+
+    assert run_virtually(run()) == 2.0
+    assert told.cache.uid(TASK) == TASK_UID

@@ -1,0 +1,657 @@
+"""Passes against a server that fails: nothing is lost, nothing is done twice. Time is virtual."""
+
+import asyncio
+import copy
+import functools
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+
+from builders import EXECUTION_UID, T0, event, execution, pod, stamp, task
+from taskmill.api.meta import rfc3339
+from taskmill.kube.client import EVENTS, EXECUTIONS, JOBS, PODS, TASKS
+from taskmill.kube.errors import (
+    AlreadyExists,
+    ApiError,
+    Conflict,
+    Forbidden,
+    Gone,
+    Invalid,
+    NotFound,
+    Throttled,
+    Unauthorized,
+    UnknownOutcome,
+    Unreachable,
+    error_from,
+)
+from taskmill.plan.world import Limits
+from taskmill.reconcile.cache import Cache, Key, Kind
+from taskmill.reconcile.feed import Feed
+from taskmill.reconcile.queue import WorkQueue
+from taskmill.reconcile.reconciler import PassOverError, Reconciler
+from wire.virtual import run_virtually
+
+RUN = Key(Kind.EXECUTION, "team", "build-1")
+TASK = Key(Kind.TASK, "team", "build")
+
+
+def virtual(test):
+    @functools.wraps(test)
+    def wrapper(*args, **kwargs):
+        run_virtually(test(*args, **kwargs))
+
+    return wrapper
+
+
+def now():
+    return T0 + timedelta(seconds=asyncio.get_running_loop().time())
+
+
+class Server:
+    """The API server in memory: versions, uids, merge patches, preconditions, and faults.
+
+    A fault is raised by the next request it is for; one with `applied` after doing what was asked.
+    """
+
+    def __init__(self):
+        self.objects = {}
+        self.version = 100
+        self.requests = []
+        self.faults = []
+        self.before = {}
+
+    def fault(self, verb, resource, error, *, applied=False):
+        self.faults.append((verb, resource, error, applied))
+
+    def meets(self, verb, resource, callback):
+        """`callback` is called while the next such request is on its way."""
+        self.before[verb, resource] = callback
+
+    def of(self, *verbs):
+        return [(verb, name) for verb, _, name in self.requests if verb in verbs]
+
+    def put(self, resource, raw):
+        self.version += 1
+        raw = copy.deepcopy(raw)
+        raw["metadata"]["resourceVersion"] = str(self.version)
+        self.objects[resource, raw["metadata"]["name"]] = raw
+        return copy.deepcopy(raw)
+
+    def find(self, resource, name):
+        try:
+            return self.objects[resource, name]
+        except KeyError:
+            raise NotFound(404, "NotFound", f"{resource} {name} not found") from None
+
+    async def _request(self, verb, resource, name, apply):
+        await asyncio.sleep(0)
+        self.requests.append((verb, resource, name))
+        if callback := self.before.pop((verb, resource), None):
+            callback()
+        for fault in self.faults:
+            if fault[:2] == (verb, resource):
+                self.faults.remove(fault)
+                if fault[3]:
+                    apply()
+                raise fault[2]
+        return copy.deepcopy(apply())
+
+    async def get(self, resource, _namespace, name):
+        return await self._request("get", resource, name, lambda: self.find(resource, name))
+
+    async def list(self, resource, _namespace=None, **_):
+        found = [raw for (kind, _), raw in self.objects.items() if kind == resource]
+        return await self._request("list", resource, "", lambda: (found, str(self.version)))
+
+    async def create(self, resource, _namespace, body):
+        name = body["metadata"]["name"]
+
+        def apply():
+            if (resource, name) in self.objects:
+                raise AlreadyExists(409, "AlreadyExists", f'{resource} "{name}" already exists')
+            made = copy.deepcopy(body)
+            made["metadata"] |= {
+                "uid": f"uid-{self.version}",
+                "creationTimestamp": rfc3339(now()),
+                "generation": 1,
+            }
+            return self.put(resource, made)
+
+        return await self._request("create", resource, name, apply)
+
+    async def patch(self, resource, _namespace, name, body, *, subresource=None):
+        # Of ours nothing but the status is ever written.
+        assert (subresource == "status") is (resource in (EXECUTIONS, TASKS))
+
+        def apply():
+            known = self.find(resource, name)
+            wanted = body["metadata"]
+            for key in ("resourceVersion", "uid"):
+                if key in wanted and wanted[key] != known["metadata"][key]:
+                    raise Conflict(409, "Conflict", f"the {key} is another")
+            changed = {key: value for key, value in body.items() if key != "metadata"}
+            return self.put(resource, merged(known, changed))
+
+        return await self._request("patch", resource, name, apply)
+
+    async def delete(self, resource, _namespace, name, *, uid):
+        def apply():
+            if self.find(resource, name)["metadata"]["uid"] != uid:
+                raise Conflict(409, "Conflict", "the uid is another")
+            return self.objects.pop((resource, name))
+
+        await self._request("delete", resource, name, apply)
+
+
+def merged(old, patch):
+    result = dict(old)
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merged(result.get(key) or {}, value) if isinstance(value, dict) else value
+    return result
+
+
+class Operator:
+    """One replica: everything between the queue and the server."""
+
+    def __init__(self, server):
+        self.server = server
+        self.cache = Cache()
+        self.queue = WorkQueue(jitter=lambda: 1.0)
+        self.feed = Feed(cache=self.cache, queue=self.queue)
+        self.leading = True
+        self.reconciler = Reconciler(
+            client=server,
+            cache=self.cache,
+            queue=self.queue,
+            limits=Limits(),
+            is_leading=lambda: self.leading,
+            clock=now,
+        )
+        self.worker = None
+
+    def status(self, name="build-1"):
+        return self.server.find(EXECUTIONS, name).get("status") or {}
+
+    def applies(self, built):
+        """Somebody writes one of our objects, and the watch tells."""
+        kind = built.raw["kind"]
+        raw = self.server.put(EXECUTIONS if kind == "TaskExecution" else TASKS, built.raw)
+        (self.feed.execution if kind == "TaskExecution" else self.feed.task)(raw)
+
+    def kubelet(self, built):
+        """A pod of the only Job is told."""
+        ((_, name),) = [key for key in self.server.objects if key[0] == JOBS]
+        built.of(self.server.find(JOBS, name)["metadata"]["uid"])
+        self.feed.pod(self.server.put(PODS, built.raw))
+
+    def alive(self):
+        return self.worker is not None and not self.worker.done()
+
+
+@asynccontextmanager
+async def operator(server=None):
+    made = Operator(server or Server())
+    made.worker = asyncio.create_task(made.reconciler.work())
+    try:
+        yield made
+        assert made.alive(), "the worker has died"
+    finally:
+        made.worker.cancel()
+        await asyncio.gather(made.worker, return_exceptions=True)
+
+
+async def soon(seconds=0.1):
+    await asyncio.sleep(seconds)
+
+
+# -- without faults -------------------------------------------------------------------------------
+
+
+@virtual
+async def test_a_run_costs_three_writes():
+    async with operator() as op:
+        op.applies(execution())
+        await soon()
+        op.kubelet(pod().running(1))
+        await soon()
+        op.kubelet(pod().exited(0, start=1, end=2))
+        await soon()
+        assert op.status()["phase"] == "Succeeded"
+        writes = op.server.of("create", "patch", "delete")
+        assert [verb for verb, _ in writes] == ["create", "patch", "patch"]
+        assert op.server.of("get", "list") == []
+
+
+@virtual
+async def test_a_finished_job_is_deleted_after_its_retention():
+    async with operator() as op:
+        op.applies(execution())
+        await soon()
+        op.kubelet(pod().exited(3, end=0))
+        await soon(3598)
+        assert op.server.of("delete") == []
+        await soon(3)
+        assert len(op.server.of("delete")) == 1
+
+
+@virtual
+async def test_a_task_starts_its_run_and_is_told_what_became_of_it():
+    async with operator() as op:
+        op.applies(task())
+        await soon(2)
+        ((_, name),) = [key for key in op.server.objects if key[0] == EXECUTIONS]
+        op.feed.pod(
+            pod("p", execution=name)
+            .exited(3, "no such file", end=2)
+            .of(next(o["metadata"]["uid"] for (r, _), o in op.server.objects.items() if r == JOBS))
+            .version(9)
+            .raw
+        )
+        await soon(3)
+        told = op.server.find(TASKS, "build")["status"]
+        assert (told["phase"], told["lastExecution"]["name"]) == ("Failed", name)
+        assert told["lastExecution"]["failureMessage"] == "step build: exit code 3: no such file"
+        assert len([key for key in op.server.objects if key[0] == EXECUTIONS]) == 1
+
+
+@virtual
+async def test_a_deadline_is_met_to_the_second():
+    async with operator() as op:
+        op.applies(execution().deadline(60))
+        await soon()
+        op.kubelet(pod().running(1))
+        await asyncio.sleep(59.8)
+        assert "FailureTarget" not in str(op.status())
+        await asyncio.sleep(0.2)
+        assert op.status()["reason"] == "DeadlineExceeded"
+        assert op.server.find(PODS, "build-1-x7k2p")["spec"]["activeDeadlineSeconds"] == 1
+
+
+@virtual
+async def test_events_are_read_oldest_first_and_only_the_newest_are_kept():
+    async with operator() as op:
+        op.applies(execution())
+        await soon()
+        for n in range(30):
+            raw = event("FailedMount", f"words {n}", 30 - n)
+            op.server.objects[EVENTS, str(n)] = raw
+        op.kubelet(pod().on())
+        await soon(5)
+        events = op.cache.memory(RUN).events
+        assert len(events) == 20
+        assert events[-1].message == "words 0"
+        await soon(10)
+        assert op.status()["message"] == "step build: words 0"
+
+
+# -- conflicts and outages ------------------------------------------------------------------------
+
+
+@virtual
+async def test_a_conflict_is_read_anew_and_decided_again():
+    async with operator() as op:
+        op.applies(execution())
+        await soon()
+        op.server.put(EXECUTIONS, execution().stopped().raw)  # the watch is late
+        op.kubelet(pod().running(1))
+        await soon()
+        assert op.server.of("get") == [("get", "build-1")]
+        assert op.status()["reason"] == "Stopped"
+
+
+@virtual
+async def test_a_conflict_and_then_an_outage_is_tried_again():
+    async with operator() as op:
+        op.applies(execution())
+        await soon()
+        op.server.fault("patch", EXECUTIONS, Conflict(409, "Conflict", "stale"))
+        op.server.fault("get", EXECUTIONS, Unreachable("connection refused"))
+        op.kubelet(pod().running(1))
+        await soon(5)
+        assert op.alive()
+        assert op.status()["phase"] == "Running"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Unreachable("connection refused"),
+        Unauthorized(401, "Unauthorized", "who are you"),
+        Throttled(429, "TooManyRequests", "later", retry_after=2.0),
+        Gone(410, "Gone", "too old"),
+        ApiError(418, "Teapot", "no"),
+        UnknownOutcome("the connection broke"),
+        ValueError("a bug"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@virtual
+async def test_whatever_a_status_write_meets_it_is_written_in_the_end(error):
+    async with operator() as op:
+        op.applies(execution())
+        await soon()
+        op.server.fault("patch", EXECUTIONS, error)
+        op.kubelet(pod().running(1))
+        await soon(5)
+        assert op.status()["phase"] == "Running"
+
+
+@virtual
+async def test_a_throttled_pass_waits_as_long_as_it_is_told():
+    async with operator() as op:
+        op.server.fault("create", JOBS, Throttled(429, "TooManyRequests", "", retry_after=5.0))
+        op.applies(execution())
+        await soon(4.8)
+        assert len(op.server.of("create")) == 1
+        await soon(0.4)
+        assert len(op.server.of("create")) == 2
+
+
+@virtual
+async def test_a_status_write_with_an_unknown_outcome_is_not_lost_and_not_doubled():
+    async with operator() as op:
+        op.applies(execution())
+        await soon()
+        op.server.fault("patch", EXECUTIONS, UnknownOutcome("broken"), applied=True)
+        op.kubelet(pod().running(1))
+        await soon(5)
+        assert op.status()["phase"] == "Running"
+        assert op.status()["statusVersion"] == 1
+
+
+@virtual
+async def test_an_execution_that_is_gone_is_forgotten():
+    async with operator() as op:
+        op.applies(execution())
+        await soon()
+        del op.server.objects[EXECUTIONS, "build-1"]
+        op.kubelet(pod().running(1))
+        await soon(30)
+        assert op.cache.uid(RUN) is None
+        assert len(op.server.of("patch")) == 1
+
+
+@virtual
+async def test_an_execution_that_vanishes_while_its_status_is_written_stays_gone():
+    async with operator() as op:
+        op.applies(execution())
+        await soon()
+        op.server.meets("patch", EXECUTIONS, lambda: op.feed.gone(RUN, EXECUTION_UID))
+        op.kubelet(pod().running(1))
+        await soon(5)
+        assert op.cache.uid(RUN) is None
+        assert RUN not in op.cache._memories
+
+
+# -- creating the Job -----------------------------------------------------------------------------
+
+
+@virtual
+async def test_after_an_unknown_outcome_the_execution_is_read_before_the_job_is_created_again():
+    async with operator() as op:
+        op.server.fault("create", JOBS, UnknownOutcome("broken"))
+        op.applies(execution())
+        await soon(5)
+        assert [verb for verb, _ in op.server.of("create", "get")] == ["create", "get", "create"]
+
+
+@virtual
+async def test_a_job_whose_creation_was_applied_after_all_is_adopted():
+    async with operator() as op:
+        op.server.fault("create", JOBS, UnknownOutcome("broken"), applied=True)
+        op.applies(execution())
+        await soon(5)
+        assert len(op.cache.execution_world(RUN, Limits()).jobs) == 1
+        assert len(op.server.of("create")) == 2
+        assert op.status()["phase"] == "Pending"
+
+
+@virtual
+async def test_a_verdict_of_another_replica_is_read_before_a_job_is_created_again():
+    async with operator() as op:
+        op.server.fault("create", JOBS, UnknownOutcome("broken"))
+        op.applies(execution())
+        await soon()
+        ended = execution().status(phase="Stopped", completedAt=stamp(0))
+        op.server.put(EXECUTIONS, ended.raw)
+        await soon(5)
+        assert len(op.server.of("create")) == 1
+
+
+@virtual
+async def test_after_a_takeover_the_execution_is_read_before_its_first_job_is_created():
+    async with operator() as op:
+        op.leading = False
+        op.applies(execution())
+        await soon()
+        op.leading = True
+        op.reconciler.take_over()
+        await soon()
+        assert [verb for verb, _ in op.server.of("create", "get")] == ["get", "create"]
+
+
+@virtual
+async def test_a_takeover_looks_at_everything():
+    async with operator() as op:
+        op.leading = False
+        op.applies(execution())
+        op.applies(task().spec(trigger="Manual"))
+        await soon()
+        assert op.server.requests == []
+        op.leading = True
+        op.reconciler.take_over()
+        await soon()
+        assert op.server.find(TASKS, "build")["status"]
+        assert op.server.of("create")
+
+
+@virtual
+async def test_a_job_of_ours_that_exists_already_is_adopted():
+    server = Server()
+    async with operator(server) as first:
+        first.applies(execution())
+        await soon()
+    async with operator(server) as second:
+        second.feed.execution(server.find(EXECUTIONS, "build-1"))
+        await soon()
+        assert len(second.cache.execution_world(RUN, Limits()).jobs) == 1
+        assert len([key for key in server.objects if key[0] == JOBS]) == 1
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [{"ownerReferences": [{"uid": "somebody"}]}, {"ownerReferences": None}, {"labels": {}}],
+    ids=["another owner", "no owner", "no labels"],
+)
+@virtual
+async def test_a_job_of_somebody_else_that_has_our_name_rejects_the_execution(theirs):
+    server = Server()
+    async with operator(server) as first:
+        first.applies(execution())
+        await soon()
+    ((_, name),) = [key for key in server.objects if key[0] == JOBS]
+    server.find(JOBS, name)["metadata"].update(theirs)
+    async with operator(server) as second:
+        second.feed.execution(server.find(EXECUTIONS, "build-1"))
+        await soon()
+        assert (second.status()["phase"], second.status()["reason"]) == ("Failed", "Rejected")
+        assert "already exists and is not ours" in second.status()["failureMessage"]
+        assert server.of("delete") == []
+
+
+@pytest.mark.parametrize(
+    ("error", "phase", "reason"),
+    [
+        (Invalid(422, "Invalid", "spec.x: no"), "Failed", "Rejected"),
+        (Forbidden(403, "Forbidden", "exceeded quota: small"), "Pending", "QuotaExceeded"),
+        (Conflict(409, "Conflict", "quota was written"), "Pending", "Queued"),
+    ],
+    ids=["final", "quota", "passing"],
+)
+@virtual
+async def test_a_refused_job_is_told_in_the_servers_words(error, phase, reason):
+    async with operator() as op:
+        op.server.fault("create", JOBS, error)
+        op.applies(execution())
+        await soon()
+        told = op.status()
+        assert (told["phase"], told["reason"]) == (phase, reason)
+        words = told.get("failureMessage") or told["message"]
+        assert words == f"step build: the API server refused its Job: {error.message}"
+        await soon(11)
+        assert len(op.server.of("create")) == (1 if phase == "Failed" else 2)
+
+
+@virtual
+async def test_a_server_that_fails_to_create_the_job_is_told_in_its_own_words():
+    async with operator() as op:
+        broken = error_from(500, '{"message": "failed calling webhook", "code": 500}')
+        for _ in range(10):
+            op.server.fault("create", JOBS, UnknownOutcome("500", error=broken))
+        op.applies(execution())
+        await soon(5)
+        told = op.status()
+        assert (told["phase"], told["reason"]) == ("Pending", "Queued")
+        assert told["message"].endswith("refused its Job: failed calling webhook")
+        assert 1 <= len(op.server.of("create")) <= 5
+
+
+@virtual
+async def test_a_pass_over_what_is_gone_does_nothing():
+    async with operator() as op:
+        for key in (RUN, TASK):
+            op.queue.add(key)
+        await soon()
+        assert op.server.requests == []
+        assert len(op.queue) == 0
+
+
+@virtual
+async def test_a_refusal_is_forgotten_once_the_job_exists():
+    async with operator() as op:
+        op.server.fault("create", JOBS, Forbidden(403, "Forbidden", "exceeded quota: small"))
+        op.applies(execution())
+        await soon(25)
+        assert op.cache.memory(RUN).refused is None
+        assert "refused" not in op.status()["message"]
+
+
+@virtual
+async def test_nothing_is_said_or_tried_in_a_namespace_that_goes_away():
+    async with operator() as op:
+        leaving = Forbidden(403, "Forbidden", "unable to create: it is being terminated")
+        op.server.fault("create", JOBS, leaving)
+        op.applies(execution())
+        await soon(29)
+        assert op.server.of("create", "patch") == [("create", op.server.requests[0][2])]
+        assert op.status() == {}
+        await soon(2)
+        assert len(op.server.of("create")) == 2
+
+
+@virtual
+async def test_an_execution_of_somebody_else_that_has_our_name_is_told_by_the_task():
+    server = Server()
+    async with operator(server) as first:
+        first.applies(task())
+        await soon()
+    ((_, name),) = [key for key in server.objects if key[0] == EXECUTIONS]
+    server.find(EXECUTIONS, name)["metadata"]["ownerReferences"] = []
+    async with operator(server) as second:
+        second.applies(task())
+        await soon()
+        told = server.find(TASKS, "build")["status"]
+        (stalled,) = [c for c in told["conditions"] if c["type"] == "Stalled"]
+        assert stalled["reason"] == "Rejected"
+        assert stalled["message"].endswith("already exists and is not ours")
+
+
+# -- leading --------------------------------------------------------------------------------------
+
+
+@virtual
+async def test_who_does_not_lead_writes_nothing():
+    async with operator() as op:
+        op.leading = False
+        op.applies(execution())
+        op.applies(task())
+        await soon(100)
+        assert op.server.requests == []
+
+
+@virtual
+async def test_who_stops_leading_between_verdict_and_deed_does_not_do_it():
+    async with operator() as op:
+        op.applies(execution().deadline(60))
+        await soon()
+        op.kubelet(pod().running(1))
+        await soon()
+
+        def lose():
+            op.leading = False
+
+        op.server.meets("patch", EXECUTIONS, lose)
+        await asyncio.sleep(70)
+        assert "FailureTarget" in str(op.status())
+        assert "activeDeadlineSeconds" not in op.server.find(PODS, "build-1-x7k2p")["spec"]
+        op.leading = True
+        op.reconciler.take_over()
+        await soon()
+        assert op.server.find(PODS, "build-1-x7k2p")["spec"]["activeDeadlineSeconds"] == 1
+
+
+@virtual
+async def test_who_stops_leading_during_a_pass_writes_no_status_either():
+    async with operator() as op:
+        op.applies(execution())
+        await soon()
+        op.leading = False
+        op.kubelet(pod().running(1))
+        with pytest.raises(PassOverError):
+            await op.reconciler.reconcile(RUN)
+        assert op.server.of("patch") == []
+
+
+# -- deeds that come too late ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [NotFound, Conflict], ids=["gone", "another by now"])
+@virtual
+async def test_a_job_that_went_before_it_was_deleted_is_no_trouble(error):
+    async with operator() as op:
+        op.applies(execution().deadline(60))
+        await soon()
+        op.server.fault("delete", JOBS, error(404, "", "no"))
+        await asyncio.sleep(60)
+        assert op.status()["reason"] == "DeadlineExceeded"
+        await soon(3600)
+        assert len(op.server.of("delete")) == 1
+
+
+@pytest.mark.parametrize("error", [NotFound, Conflict], ids=["gone", "another by now"])
+@virtual
+async def test_a_pod_that_went_before_it_was_stopped_gives_the_verdict_at_once(error):
+    async with operator() as op:
+        op.applies(execution().deadline(60))
+        await soon()
+        op.kubelet(pod().running(1))
+        await soon()
+        op.server.fault("patch", PODS, error(404, "", "no"))
+        await asyncio.sleep(60)
+        assert (op.status()["phase"], op.status()["reason"]) == ("Failed", "DeadlineExceeded")
+
+
+@virtual
+async def test_an_unknown_outcome_of_stopping_is_tried_again():
+    async with operator() as op:
+        op.applies(execution().deadline(60))
+        await soon()
+        op.kubelet(pod().running(1))
+        await soon()
+        op.server.fault("patch", PODS, UnknownOutcome("broken"))
+        await asyncio.sleep(61)
+        assert op.server.find(PODS, "build-1-x7k2p")["spec"]["activeDeadlineSeconds"] == 1

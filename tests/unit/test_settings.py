@@ -1,0 +1,73 @@
+"""Settings come from the environment, and a wrong one is told by its name."""
+
+from datetime import timedelta
+
+import pytest
+
+from taskmill.plan.world import Limits
+from taskmill.settings import Settings, SettingsError
+
+
+def test_without_any_variable_everything_has_a_value():
+    settings = Settings.from_environment({})
+    assert settings.namespace == "taskmill-system"
+    assert settings.log_level == "INFO"
+    assert settings.limits == Limits(
+        timeout=timedelta(hours=24), job_retention=timedelta(hours=1), restricted=False
+    )
+
+
+def test_every_variable_is_taken():
+    settings = Settings.from_environment(
+        {
+            "TASKMILL_NAMESPACE": "ops",
+            "TASKMILL_IDENTITY": "pod-uid",
+            "TASKMILL_JOB_RETENTION": "2m",
+            "TASKMILL_TIMEOUT": "1h30m",
+            "TASKMILL_POD_SECURITY": "restricted",
+            "TASKMILL_LOG_LEVEL": "DEBUG",
+        }
+    )
+    assert settings == Settings(
+        namespace="ops",
+        identity="pod-uid",
+        limits=Limits(timedelta(minutes=90), timedelta(minutes=2), True),
+        log_level="DEBUG",
+    )
+
+
+def test_the_namespace_of_the_credentials_is_second_to_the_variable():
+    assert Settings.from_environment({}, namespace="mine").namespace == "mine"
+    given = {"TASKMILL_NAMESPACE": "ops"}
+    assert Settings.from_environment(given, namespace="mine").namespace == "ops"
+
+
+def test_two_processes_without_an_identity_differ():
+    one, other = (Settings.from_environment({}).identity for _ in range(2))
+    assert one != other
+
+
+def test_the_environment_of_the_process_is_read(monkeypatch):
+    monkeypatch.setenv("TASKMILL_LOG_LEVEL", "WARNING")
+    assert Settings.from_environment().log_level == "WARNING"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("TIMEOUT", "1 day", "TASKMILL_TIMEOUT: not a duration such as 30s, 10m or 1h30m: '1 day'"),
+        ("TIMEOUT", "0s", "TASKMILL_TIMEOUT must be longer than 0s"),
+        ("JOB_RETENTION", "119s", "TASKMILL_JOB_RETENTION must be at least 2m"),
+        ("JOB_RETENTION", "x", "TASKMILL_JOB_RETENTION: not a duration such as"),
+        (
+            "POD_SECURITY",
+            "baseline",
+            "TASKMILL_POD_SECURITY is 'baseline' and must be one of '', 'restricted'",
+        ),
+        ("LOG_LEVEL", "debug", "TASKMILL_LOG_LEVEL is 'debug' and must be one of 'INFO', "),
+    ],
+)
+def test_a_wrong_setting_is_told_by_its_name(name, value, sentence):
+    with pytest.raises(SettingsError) as told:
+        Settings.from_environment({f"TASKMILL_{name}": value})
+    assert str(told.value).startswith(sentence)
