@@ -31,7 +31,7 @@ SIGNAL_BASE = 128
 """Shells and container runtimes report an end by signal n as exit code 128+n."""
 SIGKILL_CODE = SIGNAL_BASE + signals.SIGKILL
 SIGTERM_CODE = SIGNAL_BASE + signals.SIGTERM
-NOT_EXECUTABLE, NOT_FOUND, NOT_STARTED = 126, 127, 128
+NOT_EXECUTABLE, NOT_FOUND = 126, 127
 """Exit codes by which shells and runtimes say that the command could not be started."""
 
 
@@ -40,20 +40,28 @@ NOT_EXECUTABLE, NOT_FOUND, NOT_STARTED = 126, 127, 128
 
 def succeeded(seen: Seen) -> Finding | None:
     """The main container ended with 0: nothing else matters any more."""
-    pod = seen.pod
-    main = pod.main if pod else None
-    if main and main.ended and main.ended.exit_code == 0:
+    if ended := _main_end(seen.pod):
+        if ended.exit_code != 0:
+            return None
         return Finding(
             Stage.ENDED,
             succeeded=True,
             exit_code=0,
-            started_at=main.ended.started_at,
-            finished_at=main.ended.finished_at,
+            started_at=ended.started_at,
+            finished_at=ended.finished_at,
         )
-    if (pod and pod.phase == "Succeeded") or (not pod and seen.job.completed_at):
-        # The pod was removed before we saw it; its Job remembers.
+    if (seen.pod and seen.pod.phase == "Succeeded") or seen.job.completed_at:
+        # The container's end was never seen; its pod or Job remembers.
         return Finding(Stage.ENDED, succeeded=True, finished_at=seen.job.completed_at)
     return None
+
+
+def suspended(seen: Seen) -> Finding | None:
+    """A queueing system has not let it in, or has taken its pod away again: the same attempt."""
+    taken = seen.pod is None or seen.pod_gone or seen.pod.deleting
+    if not seen.job.suspended or not taken or seen.job_gone:
+        return None
+    return _queue(seen, Reason.QUEUED, f"Job {seen.job.name} is suspended: waiting its turn")
 
 
 DISRUPTIONS = {
@@ -107,7 +115,10 @@ def refused_by_node(seen: Seen) -> Finding | None:
 def overran_backstop(seen: Seen) -> Finding | None:
     """Kubernetes enforced a backstop while nobody else did."""
     if seen.pod and seen.pod.phase == "Failed" and seen.pod.reason == "DeadlineExceeded":
-        return _end(seen.pod, Reason.MAX_RUN_TIME_EXCEEDED, "stopped by the kubelet: overdue")
+        main = seen.pod.main
+        ran = main is not None and (main.started_at or main.ended)
+        reason = Reason.MAX_RUN_TIME_EXCEEDED if ran else Reason.START_FAILED
+        return _end(seen.pod, reason, "stopped by the kubelet: overdue")
     if seen.job.failed and seen.job.failed.reason == "DeadlineExceeded":
         return Finding(
             Stage.ENDED,
@@ -246,7 +257,7 @@ def image(seen: Seen) -> Finding | None:
                 Reason.INVALID_IMAGE_NAME
                 if note.reason == "InvalidImageName"
                 else Reason.IMAGE_PULL_FAILED,
-                f"{_of(container)}{note.reason}: {_server_words(note.message)}",
+                f"{_of(container)}{note.reason}: {quote(note.message)}",
                 AT_ONCE,
             )
         if note.reason in ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable"):
@@ -269,7 +280,7 @@ def configuration(seen: Seen) -> Finding | None:
         note = container.waiting
         assert note is not None  # noqa: S101 - what _waiting promises
         if note.reason in ("CreateContainerConfigError", "CreateContainerError"):
-            words = _server_words(note.message) or note.reason
+            words = quote(note.message) or note.reason
             transient = TRANSIENT_CONFIG.search(note.message)
             return _start(
                 seen,
@@ -282,13 +293,17 @@ def configuration(seen: Seen) -> Finding | None:
 
 def mount(seen: Seen) -> Finding | None:
     """A volume cannot be mounted; only Events tell."""
-    if not seen.pod or not seen.pod.node:
+    if (
+        not seen.pod
+        or not seen.pod.node
+        or any(c.started_at or c.ended for c in seen.pod.containers)
+    ):
         return None
     for event in reversed(seen.events):
         if event.reason in MOUNTED:
             break
         if event.reason in ("FailedMount", "FailedAttachVolume"):
-            return _start(seen, Reason.MOUNT_FAILED, _server_words(event.message), None)
+            return _start(seen, Reason.MOUNT_FAILED, quote(event.message) or event.reason, None)
     return None
 
 
@@ -303,10 +318,8 @@ def starting(seen: Seen) -> Finding | None:
     return _start(seen, None, f"starting on {pod.node}", None)
 
 
-def held(seen: Seen) -> Finding | None:
-    """Suspended or gated: a queueing system has not let it in yet."""
-    if seen.job.suspended:
-        return _queue(seen, Reason.QUEUED, f"Job {seen.job.name} is suspended: waiting its turn")
+def gated(seen: Seen) -> Finding | None:
+    """Scheduling gates keep the pod from the scheduler."""
     note = seen.pod.unscheduled if seen.pod else None
     if note and note.reason == "SchedulingGated":
         return _queue(seen, Reason.QUEUED, "the pod's scheduling gates are closed")
@@ -341,9 +354,8 @@ def not_created(seen: Seen) -> Finding | None:
 
 def refused_pod(seen: Seen, event: Event) -> Finding:
     """What a FailedCreate event of the Job means."""
-    words = _server_words(
-        re.sub(r'^Error creating: (pods "[^"]*" is forbidden: )?', "", event.message)
-    )
+    words = quote(re.sub(r'^Error creating: (pods "[^"]*" is forbidden: )?', "", event.message))
+    words = words or "its pod was refused without a word"
     if "exceeded quota" in words:
         return _queue(seen, Reason.QUOTA_EXCEEDED, words)
     if "serviceaccount" in words and "not found" in words:
@@ -361,6 +373,7 @@ def waiting(seen: Seen) -> Finding:
 
 CAUSES: tuple[Cause, ...] = (
     succeeded,
+    suspended,
     disrupted,
     refused_by_node,
     overran_backstop,
@@ -376,7 +389,7 @@ CAUSES: tuple[Cause, ...] = (
     configuration,
     mount,
     starting,
-    held,
+    gated,
     unschedulable,
     not_created,
 )
@@ -416,10 +429,6 @@ def _outcome(ended: Ended) -> str:
     """How a container ended, and the last line it printed."""
     what, words = describe_exit(ended), last_line(ended.message)
     return f"{what}: {words}" if words else what
-
-
-def _server_words(message: str) -> str:
-    return quote(message)
 
 
 def _pull_words(message: str) -> str:

@@ -106,6 +106,8 @@ class Job:
     created_at: datetime
     deleting: bool
     suspended: bool
+    started_at: datetime | None
+    """When its controller took it up, the last time it was resumed."""
     failed: Note | None
     """Condition Failed or FailureTarget, whichever came first."""
     completed_at: datetime | None
@@ -187,6 +189,7 @@ def parse_job(raw: Raw, *, step_label: str, attempt_label: str) -> Job | None:
         created_at=created_at,
         deleting="deletionTimestamp" in meta,
         suspended=_map(raw.get("spec")).get("suspend") is True,
+        started_at=_time(status, "startTime"),
         failed=failed or _condition(raw, "FailureTarget"),
         completed_at=_time(status, "completionTime"),
         finished=bool(complete or failed),

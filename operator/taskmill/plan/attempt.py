@@ -64,13 +64,20 @@ def _job(world: ExecutionWorld, step: Step, number: int) -> Job | None:
 
 
 def _pod(world: ExecutionWorld, job: Job) -> Pod | None:
-    pods = [pod for pod in world.pods if pod.owner_uid == job.uid]
+    pods = [p for p in world.pods if p.owner_uid == job.uid and not _is_former(world, job, p)]
     # A pod that is there tells more than one that was; the newest more than an older one.
     return max(
         pods,
         key=lambda pod: (pod.uid not in world.gone, pod.created_at or job.created_at),
         default=None,
     )
+
+
+def _is_former(world: ExecutionWorld, job: Job, pod: Pod) -> bool:
+    """Whether the pod was taken away before its Job was resumed: it tells nothing any more."""
+    over = pod.deleting or pod.uid in world.gone
+    before = job.started_at and pod.created_at and pod.created_at < job.started_at
+    return bool(over and before)
 
 
 def _uncreated(world: ExecutionWorld) -> Finding:

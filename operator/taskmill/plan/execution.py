@@ -15,12 +15,13 @@ from datetime import datetime, timedelta
 
 from taskmill.api.duration import format_duration, parse_duration
 from taskmill.api.execution import Step, TaskExecutionStatus
-from taskmill.api.reasons import Reason
+from taskmill.api.reasons import ConditionType, Reason
 from taskmill.api.task import SCRIPT_BYTES
 from taskmill.diagnose.finding import Stage
 from taskmill.diagnose.text import sentence
 from taskmill.plan import status as say
 from taskmill.plan.attempt import Attempt, observe
+from taskmill.plan.conditions import find
 from taskmill.plan.decision import (
     Action,
     CreateJob,
@@ -97,7 +98,8 @@ def _wrong(world: ExecutionWorld, step: Step, deadline: datetime) -> str:
     # The schema counts characters.
     if len((step.task.script or "").encode()) > SCRIPT_BYTES:
         return f"step {step.id}: script is longer than {SCRIPT_BYTES // 1024} KiB"
-    if not limit or (spec and spec.deadline):
+    # What is stored was found right, and has lost its fraction of a second.
+    if not limit or (spec and spec.deadline) or world.execution.status.deadline:
         return ""
     room = deadline - world.execution.meta.created_at
     if parse_duration(limit) <= room:
@@ -228,7 +230,10 @@ def _conclude(
 def _retire(world: ExecutionWorld, now: datetime) -> Decision:
     """A finished execution: nothing of it runs on, and its Job goes when its time has come."""
     status = world.execution.status
-    due_at = (status.completed_at or now) + world.limits.job_retention
+    # Not from the end of its containers: we may have been away for longer than the retention.
+    told = find(status.conditions, ConditionType.FINISHED)
+    ended_at = told.last_transition_time if told else status.completed_at or now
+    due_at = ended_at + world.limits.job_retention
     actions: list[Action] = []
     look_at: datetime | None = None
     for job in world.jobs:

@@ -29,7 +29,7 @@ def decide(world: TaskWorld, now: datetime) -> Decision:
     task = world.task
     if task.meta.deleting:
         return Decision()
-    problem = task.invalid or _problem(task.spec, world.limits)
+    problem = _problem(task, world.limits)
     triggered = last_triggered(world)
     current = names.trigger_hash(what_runs(task.spec)) if task.spec else None
     due = not problem and task.spec and current and _is_due(task.spec, triggered, current)
@@ -41,10 +41,14 @@ def decide(world: TaskWorld, now: datetime) -> Decision:
         body = _execution(task, task.spec, since, current, world.limits, now)
         return Decision(None, (CreateExecution(body),))
     if due and world.refused:
-        problem = f"the API server refused its execution: {world.refused.message}"
+        words = f"the API server refused its execution: {world.refused.message}"
+        problem = State(Phase.FAILED, Reason.REJECTED, sentence(words))
     elif current and not problem and (triggered is None or triggered.hash != current):
-        # Manual, or another version of the hash: taken note of, nothing runs.
-        triggered = LastTriggered(generation=task.meta.generation, hash=current)
+        # Manual, or another version of the hash: taken note of, nothing runs. In the second case
+        # the run of the known generation is still the one that counts.
+        same = triggered is not None and not _is_of_this_version(triggered)
+        generation = triggered.generation if triggered and same else task.meta.generation
+        triggered = LastTriggered(generation=generation, hash=current)
     status = _rolled_up(world, triggered, problem, now)
     look_at = again if due else None
     if status == task.status:
@@ -84,19 +88,23 @@ def _is_due(spec: TaskSpec, triggered: LastTriggered | None, current: str) -> bo
         return False
     if triggered is None:
         return True
-    same_version = triggered.hash.partition(":")[0] == names.TRIGGER_VERSION
-    return same_version and triggered.hash != current
+    return _is_of_this_version(triggered) and triggered.hash != current
 
 
-def _problem(spec: TaskSpec | None, limits: Limits) -> str:
-    """What the schema cannot refuse, in words; "" when all is well."""
-    limit = spec.max_run_time if spec and not spec.timeout else None
-    if limit is None or parse_duration(limit) <= limits.timeout:
-        return ""
-    return (
-        f"spec.timeout must be given: maxRunTime {limit} is longer than "
-        f"the operator's default of {format_duration(limits.timeout)}"
-    )
+def _is_of_this_version(triggered: LastTriggered) -> bool:
+    return triggered.hash.partition(":")[0] == names.TRIGGER_VERSION
+
+
+def _problem(task: Task, limits: Limits) -> State | None:
+    """What the schema cannot refuse, in words."""
+    words = task.invalid
+    limit = task.spec.max_run_time if task.spec and not task.spec.timeout else None
+    if limit and parse_duration(limit) > limits.timeout:
+        words = (
+            f"spec.timeout must be given: maxRunTime {limit} is longer than "
+            f"the operator's default of {format_duration(limits.timeout)}"
+        )
+    return State(Phase.FAILED, Reason.INVALID_TASK, sentence(words)) if words else None
 
 
 def _execution(
@@ -138,7 +146,7 @@ def _execution(
 
 
 def _rolled_up(
-    world: TaskWorld, triggered: LastTriggered | None, problem: str, now: datetime
+    world: TaskWorld, triggered: LastTriggered | None, problem: State | None, now: datetime
 ) -> TaskStatus:
     task, old = world.task, world.task.status
     newest = max(world.executions, key=lambda e: (e.meta.created_at, e.meta.name), default=None)
@@ -159,7 +167,7 @@ def _rolled_up(
             "observed_generation": task.meta.generation,
             "conditions": merged(
                 old.conditions,
-                _conditions(_state(world, triggered, problem)),
+                _conditions(problem or _state(world, triggered)),
                 now=now,
                 generation=task.meta.generation,
             ),
@@ -193,10 +201,7 @@ class State:
     message: str
 
 
-def _state(world: TaskWorld, triggered: LastTriggered | None, problem: str) -> State:
-    if problem:
-        reason = Reason.REJECTED if world.refused else Reason.INVALID_TASK
-        return State(Phase.FAILED, reason, sentence(problem))
+def _state(world: TaskWorld, triggered: LastTriggered | None) -> State:
     run = _run_of(world, triggered)
     if run is None:
         if triggered and (known := _remembered(world.task, triggered)):
@@ -214,13 +219,16 @@ def _state(world: TaskWorld, triggered: LastTriggered | None, problem: str) -> S
 
 def _run_of(world: TaskWorld, triggered: LastTriggered | None) -> Execution | None:
     """The execution that was started for what is triggered now, by us."""
-    runs = [e for e in world.executions if triggered and _trigger_of(e, world.task) == triggered]
+    generation = triggered.generation if triggered else None
+    marks = ((e, _trigger_of(e, world.task)) for e in world.executions)
+    runs = [execution for execution, mark in marks if mark and mark.generation == generation]
     return max(runs, key=lambda e: e.meta.created_at, default=None)
 
 
 def _remembered(task: Task, triggered: LastTriggered) -> State | None:
     """What the conditions say of a run that exists no more; None when it had not been started."""
-    if task.status.last_triggered != triggered:
+    known = task.status.last_triggered
+    if known is None or known.generation != triggered.generation:
         return None
     by_type = {c.type: c for c in task.status.conditions or () if c.status == "True"}
     if ready := by_type.get(ConditionType.READY):

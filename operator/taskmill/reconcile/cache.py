@@ -123,10 +123,12 @@ class Cache:
     def observe_execution(self, raw: JsonObject) -> Key | None:
         """Take in a TaskExecution; its key when that is news."""
         key = _key(Kind.EXECUTION, raw)
-        execution = parse_execution(raw, self._executions.get(key))
+        execution, former = parse_execution(raw, self._executions.get(key)), self.task_of(key)
         if not self._take(self._executions, key, execution):
             return None
-        if task := self.task_of(key):
+        if former != (task := self.task_of(key)):
+            self._unlink(former, key)
+        if task:
             self._by_task.setdefault(task, set()).add(key)
         self._shrink(key)
         return key
@@ -153,15 +155,17 @@ class Cache:
             known = self._executions.get(key)
             if known is None or known.meta.uid != uid:
                 return False
-            if task := self.task_of(key):
-                siblings = self._by_task[task]
-                siblings.discard(key)
-                if not siblings:
-                    del self._by_task[task]
+            self._unlink(self.task_of(key), key)
             del self._executions[key]
             self._shrink(key)
         self._memories.pop(key, None)
         return True
+
+    def _unlink(self, task: Key | None, execution: Key) -> None:
+        if task and (siblings := self._by_task.get(task)):
+            siblings.discard(execution)
+            if not siblings:
+                del self._by_task[task]
 
     def task_of(self, key: Key) -> Key | None:
         """The Task an execution names in its taskRef."""

@@ -8,7 +8,11 @@ from pydantic import BaseModel, ValidationError
 from taskmill.api.execution import TaskExecutionSpec, TaskExecutionStatus
 from taskmill.api.meta import API_VERSION, parse_rfc3339
 from taskmill.api.task import TaskSpec, TaskStatus
+from taskmill.plan.names import ANNOTATION_TRIGGER
 from taskmill.plan.world import Execution, Meta, Task
+
+ANNOTATIONS = frozenset({ANNOTATION_TRIGGER})
+"""Those that decisions look at."""
 
 M = TypeVar("M", bound=BaseModel)
 Raw = Mapping[str, Any]
@@ -46,7 +50,8 @@ def _meta(raw: Raw) -> Meta:
         created_at=parse_rfc3339(meta["creationTimestamp"]),
         deleting="deletionTimestamp" in meta,
         task_uid=next((o["uid"] for o in owners if o.get("kind") == "Task"), ""),
-        annotations=meta.get("annotations") or {},
+        # Not kubectl's copy of the whole manifest.
+        annotations={k: v for k, v in (meta.get("annotations") or {}).items() if k in ANNOTATIONS},
     )
 
 

@@ -33,7 +33,7 @@ from taskmill.plan.decision import (
     ReadEvents,
     StopPod,
 )
-from taskmill.plan.world import Execution, Limits, Refusal, Refused, Task
+from taskmill.plan.world import Execution, Limits, Meta, Refusal, Refused, Task
 from taskmill.reconcile.cache import Cache, JsonObject, Key, Kind
 from taskmill.reconcile.merge import merge_patch
 from taskmill.reconcile.queue import WorkQueue
@@ -47,6 +47,8 @@ EVENTS_KEPT = 20
 RESOURCES = {Kind.TASK: TASKS, Kind.EXECUTION: EXECUTIONS}
 
 
+STOP_AGAIN = 1.0
+"""Seconds until a pod that could not be stopped is asked again."""
 AWAY = 30.0
 """Seconds until a namespace that is being deleted is looked at again."""
 
@@ -95,12 +97,13 @@ class Reconciler:
 
     async def _pass(self, key: Key) -> None:
         try:
-            await self.reconcile(key)
+            try:
+                await self.reconcile(key)
+            except (Conflict, Gone):
+                # Stale, not wrong: read what is there and decide anew.
+                await self._refresh(key)
         except PassOverError:
             return
-        except (Conflict, Gone):
-            # Stale, not wrong: read what is there and decide anew.
-            await self._refresh(key)
         except Throttled as error:
             self._add_in(key, error.retry_after or 1.0)
         except (ApiError, UnknownOutcome) as error:
@@ -129,7 +132,7 @@ class Reconciler:
             old, decision = task_world.task, tasks.decide(task_world, now)
         if decision.status is not None:
             patch = merge_patch(old.status.to_api(), decision.status.to_api())
-            await self._store(key, old.meta.resource_version, patch, now)
+            await self._store(key, old.meta, patch, now)
         for action in decision.actions:
             await self._act(key, old.meta.uid, action, now)
         if decision.actions:
@@ -147,9 +150,9 @@ class Reconciler:
         if not self._is_leading():
             raise PassOverError
 
-    async def _store(self, key: Key, version: str, status: JsonObject, now: datetime) -> None:
+    async def _store(self, key: Key, meta: Meta, status: JsonObject, now: datetime) -> None:
         self._check_leading()
-        body = {"metadata": {"resourceVersion": version}, "status": status}
+        body = {"metadata": {"resourceVersion": meta.resource_version}, "status": status}
         resource = RESOURCES[key.kind]
         try:
             stored = await self._client.patch(
@@ -158,6 +161,9 @@ class Reconciler:
         except NotFound:
             await self._refresh(key)
             raise PassOverError from None
+        if self._cache.uid(key) != meta.uid:
+            # It went away meanwhile; this answer must not bring it back.
+            raise PassOverError
         self._cache.memory(key).written_at = now
         self._observe(key, stored)
 
@@ -242,16 +248,21 @@ class Reconciler:
         except (NotFound, Conflict):
             self._cache.bury(uid)
             return
+        except (ApiError, UnknownOutcome) as error:
+            # Until it is given up there are seconds, too few for the usual delays.
+            log.warning("%s: pod %s cannot be stopped: %s; trying again", key, name, error)
+            self._add_in(key, STOP_AGAIN)
+            raise PassOverError from error
         self._cache.observe_pod(pod)
 
     # -- reads --
 
     async def _read_events(self, key: Key, about: str, now: datetime) -> None:
+        memory = self._cache.memory(key)
         raw, _ = await self._client.list(
             EVENTS, key.namespace, field_selector=f"involvedObject.uid={about}"
         )
         events = sorted(map(parse_event, raw), key=lambda e: e.at or now)
-        memory = self._cache.memory(key)
         memory.events, memory.events_at = tuple(events[-EVENTS_KEPT:]), now
 
     async def _refresh(self, key: Key) -> None:
@@ -262,8 +273,9 @@ class Reconciler:
             if uid := self._cache.uid(key):
                 self._cache.drop(key, uid)
             return
-        self._observe(key, raw)
-        self._queue.add(key)
+        if self._cache.uid(key):
+            self._observe(key, raw)
+            self._queue.add(key)
 
     def _observe(self, key: Key, raw: JsonObject) -> None:
         if key.kind is Kind.TASK:

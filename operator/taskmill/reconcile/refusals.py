@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from taskmill.diagnose.text import quote
-from taskmill.kube.errors import ApiError, Conflict, Forbidden, Invalid
+from taskmill.kube.errors import ApiError, Conflict, Forbidden, ServerError
 from taskmill.plan.world import Refusal, Refused
 
 
@@ -28,6 +28,5 @@ def _kind(error: ApiError) -> Refusal:
         if " cannot create resource " in error.message:
             return Refusal.PASSING
         return Refusal.FINAL
-    if isinstance(error, Conflict) or not isinstance(error, Invalid):
-        return Refusal.PASSING
-    return Refusal.FINAL
+    # A conflict is about a quota's bookkeeping, a server error about a webhook that is away.
+    return Refusal.PASSING if isinstance(error, Conflict | ServerError) else Refusal.FINAL

@@ -95,7 +95,6 @@ EXECUTION = {
                 "id": "build",
                 "phase": "Stopped",
                 "reason": "Killed",
-                "message": "m",
                 "failureMessage": "f",
                 "exitCode": 137,
                 "signal": 9,

@@ -375,6 +375,21 @@ def test_a_stored_deadline_outlives_a_change_of_the_operators_timeout():
     assert decided(changed, 3600) == Decision(None, (), at(24 * 3600))
 
 
+def test_a_deadline_with_a_fraction_of_a_second_is_not_written_for_ever():
+    before = world(execution().spec(deadline="2026-11-24T12:01:00.5Z"), job(), pod().running(1))
+    assert settled(before, 1).status
+
+
+def test_a_timeout_with_a_fraction_of_a_second_stays_valid():
+    """The stored deadline has whole seconds; maxRunTime just fits into the one meant."""
+    of = task().spec(timeout="1m500ms", maxRunTime="1m500ms")
+    before = world(execution().bare(), of)
+    after = stored(before, decided(before, 0), at(0))
+    again = decided(after, 1)
+    assert again.status is None
+    assert isinstance(again.actions[0], CreateJob)
+
+
 # -- the other clocks -----------------------------------------------------------------------------
 
 
@@ -577,6 +592,18 @@ def test_the_job_of_a_finished_execution_stays_for_its_retention():
     before = world(finished(), job().failed(), pod().exited(3))
     assert decided(before, 11) == Decision(None, (), at(10 + 3600))
     assert decided(before, 10 + 3600).actions == (DELETE,)
+
+
+def test_the_retention_of_a_run_that_ended_during_an_outage_begins_with_its_verdict():
+    verdict = {
+        "type": "Finished",
+        "status": "True",
+        "reason": "Error",
+        "message": "",
+        "lastTransitionTime": stamp(9000),
+    }
+    before = world(finished(conditions=[verdict]), job().failed(), pod().exited(3))
+    assert decided(before, 9001) == Decision(None, (), at(9000 + 3600))
 
 
 @pytest.mark.parametrize("reason", ["Stopped", "Killed", "DeadlineExceeded", "MaxRunTimeExceeded"])

@@ -605,6 +605,26 @@ async def test_who_stops_leading_between_verdict_and_deed_does_not_do_it():
 
 
 @virtual
+async def test_who_stops_leading_between_verdict_and_deletion_does_not_delete():
+    async with operator() as op:
+        op.applies(execution().deadline(60))
+        await soon()
+
+        def lose():
+            op.leading = False
+
+        await asyncio.sleep(59)  # the Pending status is written by now
+        op.server.meets("patch", EXECUTIONS, lose)
+        await asyncio.sleep(10)
+        assert op.status()["reason"] == "DeadlineExceeded"
+        assert op.server.of("delete") == []
+        op.leading = True
+        op.reconciler.take_over()
+        await soon()
+        assert len(op.server.of("delete")) == 1
+
+
+@virtual
 async def test_who_stops_leading_during_a_pass_writes_no_status_either():
     async with operator() as op:
         op.applies(execution())
