@@ -22,7 +22,15 @@ from taskmill.plan import names
 from taskmill.plan.decision import Decision
 from taskmill.plan.job import owner_reference
 from taskmill.plan.task import what_runs
-from taskmill.plan.world import Execution, ExecutionWorld, Limits, Refused, Task, TaskWorld
+from taskmill.plan.world import (
+    Execution,
+    ExecutionWorld,
+    Limits,
+    Refusal,
+    Refused,
+    Task,
+    TaskWorld,
+)
 from taskmill.reconcile.parse import parse_execution, parse_task
 
 Json = dict[str, Any]
@@ -33,6 +41,8 @@ EXECUTION_UID = "0e0e0e0e-0000-4000-8000-000000000001"
 TASK_UID = "0a0a0a0a-0000-4000-8000-000000000002"
 JOB_UID = "0b0b0b0b-0000-4000-8000-000000000003"
 POD_UID = "0d0d0d0d-0000-4000-8000-000000000004"
+JOB = names.job_name(execution="build-1", uid=EXECUTION_UID, step="build", attempt=1)
+"""Name of the Job of the default execution's first attempt."""
 
 
 def at(seconds: float = 0) -> datetime:
@@ -255,7 +265,7 @@ class JobBuilder(Built):
 
 
 def job(
-    name: str = "build-1-0123456789",
+    name: str = "",
     *,
     uid: str = JOB_UID,
     execution: str = "build-1",
@@ -263,6 +273,9 @@ def job(
     attempt: int = 1,
 ) -> JobBuilder:
     """The Job of an attempt, as taskmill makes it."""
+    name = name or names.job_name(
+        execution=execution, uid=EXECUTION_UID, step=step, attempt=attempt
+    )
     owner = owner_reference("TaskExecution", execution, EXECUTION_UID)
     labels = _labels(execution, step, attempt)
     return JobBuilder(
@@ -446,6 +459,13 @@ def world(
         refused=refused,
         written_at=None if written_at is None else at(written_at),
     )
+
+
+def refusal(
+    kind: Refusal, message: str = "no", seconds: float = 0, *, again: float | None = None
+) -> Refused:
+    """A creation refused at that second, tried again ten seconds later unless told."""
+    return Refused(kind, message, at(seconds), at(seconds + 10 if again is None else again))
 
 
 def task_world(

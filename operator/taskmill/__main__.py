@@ -51,8 +51,20 @@ def _operate() -> int:
         print(f"taskmill: {error}", file=sys.stderr)  # noqa: T201
         return 2
     log.configure(settings.log_level)
-    asyncio.run(app.run(settings, credentials))
+    try:
+        asyncio.run(app.run(settings, credentials))
+    except Exception as error:  # noqa: BLE001 - the last word before the exit code
+        # Whoever started it starts it again; all that counts is stored.
+        print(f"taskmill: ended: {_words(error)}", file=sys.stderr)  # noqa: T201
+        return 1
     return 0
+
+
+def _words(error: BaseException) -> str:
+    """What went wrong, without the groups that tasks wrap it in."""
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join(map(_words, error.exceptions))
+    return f"{type(error).__name__}: {error}"
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ async def run(settings: Settings, credentials: Credentials) -> None:
             name=LEASE,
             identity=settings.identity,
             on_lead=lambda: _lead(reconciler),
-            on_lose=lambda: log.warning("lost the lease: another replica acts now"),
+            on_lose=lambda: log.info("this replica acts no longer"),
         )
         reconciler = Reconciler(
             client=client,
@@ -84,6 +84,8 @@ async def run(settings: Settings, credentials: Credentials) -> None:
         async with asyncio.TaskGroup() as group:
             # All of them now: at its end Kopf waits for, and cancels, what began after it did.
             tasks = [group.create_task(work) for work in works]
+            # Kopf looks for its kinds once, at its start: they must be there by then.
+            await filled.wait()
             await kopf.operator(registry=registry, clusterwide=True)
             for task in tasks:
                 task.cancel()

@@ -14,5 +14,6 @@ def configure(level: str) -> None:
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("taskmill").setLevel(level)
-    # It repeats each failed request; ours say what follows from it.
     logging.getLogger("kopf").setLevel(logging.ERROR)
+    # It repeats each failed request; ours say what follows from it.
+    logging.getLogger("kopf._cogs.clients").setLevel(logging.CRITICAL)

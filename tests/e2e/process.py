@@ -26,6 +26,7 @@ class OperatorProcess:
             **settings,
         }
         self._process: subprocess.Popen[bytes] | None = None
+        self._offset = 0
 
     @property
     def pid(self) -> int:
@@ -34,7 +35,13 @@ class OperatorProcess:
 
     def start(self) -> "OperatorProcess":
         """Start it and wait until it acts."""
-        offset = self.log.stat().st_size if self.log.exists() else 0
+        self.spawn()
+        self.await_ready()
+        return self
+
+    def spawn(self) -> None:
+        """Start it and wait for nothing."""
+        self._offset = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "taskmill", "operator"],
@@ -43,20 +50,19 @@ class OperatorProcess:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
             )
+
+    def await_ready(self) -> None:
+        """Wait until it acts; one that does not is ended."""
+        deadline = time.monotonic() + WITHIN
         try:
-            self._await_ready(offset)
+            while READY not in (written := self._written(self._offset)):
+                assert self._process is not None
+                assert self._process.poll() is None, f"the operator ended:\n{written}"
+                assert time.monotonic() < deadline, f"not ready:\n{written}"
+                time.sleep(0.05)
         except BaseException:
             self.kill()
             raise
-        return self
-
-    def _await_ready(self, offset: int) -> None:
-        assert self._process is not None
-        deadline = time.monotonic() + WITHIN
-        while READY not in self._written(offset):
-            assert self._process.poll() is None, f"the operator ended:\n{self._written(offset)}"
-            assert time.monotonic() < deadline, f"not ready:\n{self._written(offset)}"
-            time.sleep(0.05)
 
     def kill(self) -> None:
         """SIGKILL: no goodbye, the Lease stays held."""

@@ -156,3 +156,29 @@ def test_an_operator_killed_while_stopping_goes_on_with_the_same_verdict(
     ended = user.end("half-stopped", within=30)
     assert (ended["status"]["phase"], ended["status"]["reason"]) == ("Stopped", "Killed")
     user.wait(lambda: not user.jobs(), within=10)
+
+
+def test_a_deadline_that_means_never_is_taken_as_such(user: User) -> None:
+    user.apply(execution("never", run_spec("true"), deadline="9999-12-31T23:59:59Z"))
+    assert user.end("never")["status"]["phase"] == "Succeeded"
+
+
+def test_waiting_for_its_task_is_no_wait_for_room(user: User) -> None:
+    user.apply(execution("patient", taskRef={"name": "late"}))
+    user.phase("patient", "Pending")
+    time.sleep(4)  # longer than the queueTimeout to come
+    user.apply(task("late", "true", queueTimeout="3s", trigger="Manual"))
+    assert user.end("patient")["status"]["phase"] == "Succeeded"
+
+
+def test_an_execution_held_by_a_finalizer_is_still_ended_in_time(user: User) -> None:
+    held = execution("held", run_spec("sleep 600"), deadline=at(6))
+    held["metadata"]["finalizers"] = ["example.com/hold"]
+    user.apply(held)
+    user.phase("held", "Running")
+    user.kubectl("delete", "te", "held", "--wait=false")
+    try:
+        assert user.end("held")["status"]["reason"] == "DeadlineExceeded"
+        user.wait(lambda: not user.jobs(), within=10)
+    finally:
+        user.patch("taskexecutions", "held", {"metadata": {"finalizers": None}})

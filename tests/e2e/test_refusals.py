@@ -2,7 +2,7 @@
 
 import pytest
 
-from e2e.user import User, execution, run_spec
+from e2e.user import User, condition, execution, run_spec, task
 
 pytestmark = pytest.mark.cluster
 
@@ -57,3 +57,20 @@ def test_a_namespace_that_is_deleted_goes_away_quietly(user: User) -> None:
     user.apply(execution("doomed", run_spec(command=["sleep", "600"], gracePeriod="1s")))
     user.phase("doomed", "Running")
     user.cluster.kubectl("delete", "namespace", user.namespace, "--timeout=60s")
+
+
+def test_a_task_whose_execution_finds_no_room_waits_for_it(user: User) -> None:
+    limit = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "runs"},
+        "spec": {"hard": {"count/taskexecutions.taskmill.dev": "0"}},
+    }
+    user.apply(limit)
+    user.wait(lambda: user.core.read_namespaced_resource_quota("runs", user.namespace).status.hard)
+    user.apply(task("crowded", "true"))
+    waiting = user.wait(lambda: condition(user.tasks("crowded"), "Reconciling"))
+    assert waiting["reason"] == "QuotaExceeded"
+    assert not condition(user.tasks("crowded"), "Stalled")
+    user.kubectl("delete", "resourcequota", "runs")
+    assert user.end_of("crowded")["status"]["phase"] == "Succeeded"

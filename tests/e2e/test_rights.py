@@ -8,7 +8,7 @@ from kubernetes import client, config
 from kubernetes.client import ApiClient
 
 from e2e.process import OperatorProcess
-from e2e.user import User, execution, run_spec
+from e2e.user import User, execution, run_spec, task
 
 pytestmark = pytest.mark.cluster
 
@@ -39,6 +39,11 @@ def as_operator(operator_kubeconfig: Path) -> Iterator[ApiClient]:
         ("patch", "", "pods/resize"),
         ("create", "", "events"),
         ("impersonate", "", "serviceaccounts"),
+        ("update", "", "pods"),
+        ("patch", "", "pods/status"),
+        ("deletecollection", "batch", "jobs"),
+        ("delete", "coordination.k8s.io", "leases"),
+        ("create", "rbac.authorization.k8s.io", "rolebindings"),
         ("*", "*", "*"),
     ],
 )
@@ -92,7 +97,11 @@ def test_the_guard_refuses_it_other_peoples_pods(as_operator: ApiClient, user: U
 
 
 def test_it_asks_for_no_right_that_it_does_not_have(operator: OperatorProcess, user: User) -> None:
-    user.apply(execution("all-of-it", run_spec("sleep 600"), deadline="2026-01-01T00:00:00Z"))
-    user.end("all-of-it")
+    # Everything it ever does: create, read Events, stop in place, delete, roll up.
+    user.apply(task("rights", "sleep 600", timeout="6s"))
+    user.apply(execution("no-image", {"image": "registry.invalid/a:1", "startTimeout": "8s"}))
+    assert user.end_of("rights")["status"]["reason"] == "DeadlineExceeded"
+    user.end("no-image")
+    user.wait(lambda: not user.jobs())
     # A missing right shows as a refused request in its log.
     assert "is forbidden: User" not in operator.written()

@@ -186,3 +186,43 @@ def test_a_job_of_the_same_name_that_is_not_ours_is_never_touched(
 def test_a_plan_needs_no_task(user: User) -> None:
     user.apply(execution("orphan", run_spec("true"), taskRef={"name": "nobody"}))
     assert user.end("orphan")["status"]["phase"] == "Succeeded"
+
+
+def test_a_job_that_only_pretends_to_be_ours_decides_nothing(user: User) -> None:
+    user.apply(execution("waits", taskRef={"name": "late"}))
+    uid = user.phase("waits", "Pending")["metadata"]["uid"]
+    labels = {
+        "taskmill.dev/execution": "waits",
+        "taskmill.dev/execution-uid": uid,
+        "taskmill.dev/step": "late",
+        "taskmill.dev/attempt": "1",
+    }
+    forged = client.V1Job(
+        metadata=client.V1ObjectMeta(
+            name="forged",
+            labels=labels,
+            owner_references=[
+                client.V1OwnerReference(
+                    api_version="taskmill.dev/v1alpha1",
+                    kind="TaskExecution",
+                    name="waits",
+                    uid=uid,
+                    controller=True,
+                )
+            ],
+        ),
+        spec=client.V1JobSpec(
+            template=client.V1PodTemplateSpec(
+                metadata=client.V1ObjectMeta(labels=labels),
+                spec=client.V1PodSpec(
+                    restart_policy="Never",
+                    containers=[client.V1Container(name="main", image=IMAGE, command=["true"])],
+                ),
+            )
+        ),
+    )
+    user.batch.create_namespaced_job(user.namespace, forged)
+    user.wait(lambda: user.batch.read_namespaced_job("forged", user.namespace).status.succeeded)
+    user.apply(task("late", "exit 7", trigger="Manual"))
+    ended = user.end("waits")
+    assert ended["status"]["failureMessage"] == "step late: exit code 7"

@@ -141,3 +141,23 @@ def test_a_task_that_cannot_be_run_says_why_and_runs_once_mended(user: User) -> 
     assert user.executions() == []
     user.apply(task("huge", "exit 0", maxRunTime="48h", timeout="50h"))
     assert user.end_of("huge")["status"]["phase"] == "Succeeded"
+
+
+def test_a_task_restored_with_its_status_runs_again_when_it_is_edited(user: User) -> None:
+    user.apply(task("restored", "true"))
+    user.end_of("restored")
+    settled(user, "restored")
+    known = user.tasks("restored")["status"]["lastTriggered"]
+    user.custom.patch_namespaced_custom_object_status(
+        "taskmill.dev",
+        "v1alpha1",
+        user.namespace,
+        "tasks",
+        "restored",
+        {"status": {"lastTriggered": {**known, "generation": 57}}},
+    )
+    user.apply(task("restored", "true; true"))
+    user.end_of("restored", runs=2)
+    settled(user, "restored")
+    assert len(user.executions("restored")) == 2
+    assert user.tasks("restored")["status"]["lastTriggered"]["generation"] == 2

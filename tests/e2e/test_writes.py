@@ -56,12 +56,13 @@ def test_a_tasks_run_adds_its_creation_and_the_roll_up(
     user.apply(task("rolled", SECONDS))
     user.end_of("rolled")
     wrote = quiet(cluster) - before
+    roll_ups = wrote.pop("PATCH tasks/status")
+    assert 2 <= roll_ups <= 3  # triggered, (Running,) verdict
     assert wrote == {
-        "all": 7,
+        "all": 4 + roll_ups,
         "POST taskexecutions": 1,
         "POST jobs": 1,
         "PATCH taskexecutions/status": 2,
-        "PATCH tasks/status": 3,  # triggered, Running, verdict
     }
 
 
@@ -73,5 +74,5 @@ def test_one_that_waits_writes_when_its_cause_changes_only(
     user.end("stuck")
     wrote = quiet(cluster) - before
     # The kubelet alternates between ErrImagePull and ImagePullBackOff: the same cause to us.
-    assert wrote["PATCH taskexecutions/status"] <= 3  # starting, cannot pull, verdict
+    assert 2 <= wrote["PATCH taskexecutions/status"] <= 3  # (starting,) cannot pull, verdict
     assert wrote["all"] == wrote["PATCH taskexecutions/status"] + 2  # and the Job, and its DELETE

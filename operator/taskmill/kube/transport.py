@@ -165,4 +165,9 @@ def _translated(call: Call) -> Iterator[None]:
 
 
 def _words(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"{error.host}:{error.port}: {error.certificate_error}"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        # Its own words show an SSL context's address in memory.
+        return f"{error.host}:{error.port}: {error.os_error}"
     return str(error) or type(error).__name__

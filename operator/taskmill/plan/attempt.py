@@ -11,6 +11,7 @@ from taskmill.api.task import RunSpec
 from taskmill.diagnose.causes import diagnose
 from taskmill.diagnose.facts import Job, Pod
 from taskmill.diagnose.finding import Finding, Seen, Stage
+from taskmill.plan.names import job_name
 from taskmill.plan.world import ExecutionWorld, Refusal
 
 
@@ -54,11 +55,16 @@ def observe(world: ExecutionWorld, step: Step) -> Attempt:
     return Attempt(step, number, job, pod, diagnose(seen))
 
 
+def is_ours(world: ExecutionWorld, job: Job) -> bool:
+    """Whether we created it: labels are for finding, whoever may create Jobs can forge them."""
+    meta = world.execution.meta
+    name = job_name(execution=meta.name, uid=meta.uid, step=job.step, attempt=job.attempt)
+    return job.name == name and job.owner_uid == meta.uid
+
+
 def _job(world: ExecutionWorld, step: Step, number: int) -> Job | None:
     for job in world.jobs:
-        # A label can be forged by whoever may create Jobs; an owner's uid names us.
-        ours = job.owner_uid == world.execution.meta.uid
-        if ours and job.step == step.id and job.attempt == number:
+        if job.step == step.id and job.attempt == number and is_ours(world, job):
             return job
     return None
 
@@ -81,9 +87,9 @@ def _is_former(world: ExecutionWorld, job: Job, pod: Pod) -> bool:
 
 
 def _uncreated(world: ExecutionWorld) -> Finding:
-    since, refused = world.execution.meta.created_at, world.refused
+    refused = world.refused
     if refused is None:
-        return Finding(Stage.QUEUED, since=since)
+        return Finding(Stage.QUEUED)
     reason = {
         Refusal.QUOTA: Reason.QUOTA_EXCEEDED,
         Refusal.PASSING: Reason.QUEUED,
@@ -93,6 +99,6 @@ def _uncreated(world: ExecutionWorld) -> Finding:
         Stage.QUEUED,
         reason,
         f"the API server refused its Job: {refused.message}",
-        since=since,
+        since=refused.since,
         fails_after=timedelta() if refused.kind is Refusal.FINAL else None,
     )

@@ -109,7 +109,8 @@ def overran(attempt: Attempt, deadline: datetime) -> Ending | None:
 def clock_of(attempt: Attempt) -> Clock | None:
     """The clock of the stage the attempt is in."""
     task, stage = attempt.task, attempt.finding.stage
-    if stage is Stage.QUEUED and task.queue_timeout:
+    # What was not asked for yet does not wait for room.
+    if stage is Stage.QUEUED and task.queue_timeout and attempt.finding.since:
         words = f"waited for room longer than queueTimeout {task.queue_timeout}"
         return Clock(parse_duration(task.queue_timeout), Reason.QUEUED, words)
     if stage is Stage.STARTING:

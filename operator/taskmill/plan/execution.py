@@ -20,7 +20,7 @@ from taskmill.api.task import SCRIPT_BYTES
 from taskmill.diagnose.finding import Stage
 from taskmill.diagnose.text import sentence
 from taskmill.plan import status as say
-from taskmill.plan.attempt import Attempt, observe
+from taskmill.plan.attempt import Attempt, is_ours, observe
 from taskmill.plan.conditions import find
 from taskmill.plan.decision import (
     Action,
@@ -31,6 +31,7 @@ from taskmill.plan.decision import (
     StopPod,
 )
 from taskmill.plan.endings import (
+    CLOCK_GRAIN,
     ENDING_MARGIN,
     Ending,
     clock_of,
@@ -49,8 +50,6 @@ FIRST_WORD = timedelta(seconds=2)
 """A run that starts sooner is never written as Pending: one write less for most runs."""
 WORDS_APART = timedelta(seconds=10)
 """Least time between two writes that only change `message`."""
-TRY_AGAIN = timedelta(seconds=10)
-"""Between two attempts to create a Job that was refused for the time being."""
 EVENTS_AFTER = timedelta(seconds=3)
 EVENTS_APART = timedelta(seconds=10)
 """When the Events of a pod that does not start are read first, and again."""
@@ -64,9 +63,7 @@ OVERDUE = frozenset(
 def decide(world: ExecutionWorld, now: datetime) -> Decision:
     """The next status, actions and look of one execution."""
     execution = world.execution
-    if execution.meta.deleting:
-        return Decision()
-    if execution.status.phase and execution.status.phase.final:
+    if execution.final:
         return _retire(world, now)
     if execution.spec is None:
         return _conclude(world, Ending(Reason.INVALID_TASK, execution.invalid, now), None, now)
@@ -98,11 +95,11 @@ def _wrong(world: ExecutionWorld, step: Step, deadline: datetime) -> str:
     # The schema counts characters.
     if len((step.task.script or "").encode()) > SCRIPT_BYTES:
         return f"step {step.id}: script is longer than {SCRIPT_BYTES // 1024} KiB"
-    # What is stored was found right, and has lost its fraction of a second.
-    if not limit or (spec and spec.deadline) or world.execution.status.deadline:
+    if not limit or (spec and spec.deadline):
         return ""
     room = deadline - world.execution.meta.created_at
-    if parse_duration(limit) <= room:
+    # A stored deadline has lost its fraction of a second.
+    if parse_duration(limit) < room + CLOCK_GRAIN:
         return ""
     return (
         f"step {step.id}: maxRunTime {limit} is longer than the whole execution may take "
@@ -131,9 +128,9 @@ def _advance(
     world: ExecutionWorld, attempt: Attempt, deadline: datetime, now: datetime
 ) -> Decision:
     """Nothing is due: create what is missing, tell what it does, look again when a clock ends."""
-    if attempt.job is None and not world.owner_alive:
-        # It goes with its Task; the garbage collector is on its way.
-        return Decision()
+    if attempt.job is None and (world.execution.meta.deleting or not world.owner_alive):
+        # The garbage collector is on its way: nothing new is made, what runs still ends in time.
+        return Decision(None, (), deadline)
     finding = attempt.finding
     since = finding.since or world.execution.meta.created_at
     looks = [deadline]
@@ -156,8 +153,8 @@ def _advance(
 def _create(
     world: ExecutionWorld, attempt: Attempt, deadline: datetime, now: datetime
 ) -> tuple[Action | None, datetime | None]:
-    if world.refused and now < world.refused.at + TRY_AGAIN:
-        return None, world.refused.at + TRY_AGAIN
+    if world.refused and now < world.refused.again_at:
+        return None, world.refused.again_at
     body = build_job(
         world.execution,
         attempt.step,
@@ -198,8 +195,8 @@ def _tell(
     if finding.stage is Stage.RUNNING or say.freezes_plan(world):
         return told, later
     if old.phase is None:
-        created_at = attempt.job.created_at if attempt.job else now
-        at = created_at if world.refused else created_at + FIRST_WORD
+        tried_at = world.refused.since if world.refused else now
+        at = (attempt.job.created_at if attempt.job else tried_at) + FIRST_WORD
     else:
         at = world.written_at + WORDS_APART if world.written_at else now
     return (told, later) if now >= at else (None, at)
@@ -237,7 +234,7 @@ def _retire(world: ExecutionWorld, now: datetime) -> Decision:
     actions: list[Action] = []
     look_at: datetime | None = None
     for job in world.jobs:
-        if job.owner_uid != world.execution.meta.uid or job.uid in world.gone or job.deleting:
+        if not is_ours(world, job) or job.uid in world.gone or job.deleting:
             continue
         pods = [p for p in world.pods if p.owner_uid == job.uid and p.uid not in world.gone]
         over = job.finished or any(p.ended or (p.main and p.main.ended) for p in pods)

@@ -20,6 +20,9 @@ BACKSTOP = timedelta(seconds=30)
 Env = tuple[EnvVar, ...]
 Args = tuple[str, ...] | None
 
+LONGEST = 2**31 - 1
+"""Most seconds Kubernetes takes for a pod's deadline."""
+
 SHELL = ("/bin/sh", "-e", "-c")
 SCRIPT_NAME = "script"
 """What a script sees as $0."""
@@ -160,4 +163,5 @@ def _merged(task: Env, run: Env) -> list[EnvVar]:
 
 
 def _seconds(duration: timedelta) -> int:
-    return max(1, ceil(duration.total_seconds()))
+    # The Job controller counts in nanoseconds: beyond some centuries it would turn negative.
+    return min(max(1, ceil(duration.total_seconds())), LONGEST)

@@ -16,41 +16,41 @@ from taskmill.plan.conditions import Wanted, merged
 from taskmill.plan.decision import CreateExecution, Decision
 from taskmill.plan.freeze import plan_of
 from taskmill.plan.job import owner_reference
-from taskmill.plan.world import Execution, Limits, Task, TaskWorld
+from taskmill.plan.world import Execution, Limits, Refusal, Refused, Task, TaskWorld
 
-TRY_AGAIN = timedelta(seconds=10)
-"""Between two attempts to create an execution that was refused."""
 ROLL_UP_APART = timedelta(seconds=1)
 """Least time between two writes of a Task's status (DESIGN §1)."""
 
 
 def decide(world: TaskWorld, now: datetime) -> Decision:
     """The next action, status and look of one Task."""
-    task = world.task
+    task, refused = world.task, world.refused
     if task.meta.deleting:
         return Decision()
-    problem = _problem(task, world.limits)
+    state = _problem(task, world.limits)
     triggered = last_triggered(world)
-    current = names.trigger_hash(what_runs(task.spec)) if task.spec else None
-    due = not problem and task.spec and current and _is_due(task.spec, triggered, current)
-    again = world.refused.at + TRY_AGAIN if world.refused else now
-    if due and task.spec and current and now >= again:
-        # Only the execution that exists then proves that it was triggered: a status written
-        # first would lose the run with us.
-        since = triggered.generation if triggered else 0
-        body = _execution(task, task.spec, since, current, world.limits, now)
-        return Decision(None, (CreateExecution(body),))
-    if due and world.refused:
-        words = f"the API server refused its execution: {world.refused.message}"
-        problem = State(Phase.FAILED, Reason.REJECTED, sentence(words))
-    elif current and not problem and (triggered is None or triggered.hash != current):
-        # Manual, or another version of the hash: taken note of, nothing runs. In the second case
-        # the run of the known generation is still the one that counts.
-        same = triggered is not None and not _is_of_this_version(triggered)
-        generation = triggered.generation if triggered and same else task.meta.generation
-        triggered = LastTriggered(generation=generation, hash=current)
-    status = _rolled_up(world, triggered, problem, now)
-    look_at = again if due else None
+    look_at: datetime | None = None
+    if task.spec and state is None:
+        current = names.trigger_hash(what_runs(task.spec))
+        name = names.execution_name(
+            task=task.meta.name,
+            uid=task.meta.uid,
+            since=triggered.generation if triggered else 0,
+            trigger=current,
+        )
+        if not _is_due(task.spec, triggered, current):
+            if triggered is None or triggered.hash != current:
+                triggered = _adopted(task, triggered, current)
+        elif made := _made(world, name):
+            triggered = LastTriggered(generation=made, hash=current)
+        else:
+            if refused is None or now >= refused.again_at:
+                # Only the execution that exists then proves that it was triggered: a status
+                # written first would lose the run with us.
+                body = _execution(task, task.spec, name, current, world.limits, now)
+                return Decision(None, (CreateExecution(body),))
+            state, look_at = _refused(refused), refused.again_at
+    status = _rolled_up(world, triggered, state or _state(world, triggered), now)
     if status == task.status:
         return Decision(None, (), look_at)
     write_at = world.written_at + ROLL_UP_APART if world.written_at else now
@@ -66,12 +66,35 @@ def what_runs(spec: TaskSpec) -> dict[str, Any]:
 
 def last_triggered(world: TaskWorld) -> LastTriggered | None:
     """What was triggered last: the status says it, or an execution that outran the status."""
+    now = world.task.meta.generation
     newest = world.task.status.last_triggered
+    if newest and newest.generation > now:
+        # Restored from a backup with its status: generations began anew, what ran did not.
+        newest = LastTriggered(generation=0, hash=newest.hash)
     for execution in world.executions:
         mark = _trigger_of(execution, world.task)
-        if mark and (newest is None or mark.generation > newest.generation):
+        # A mark from the future is not ours.
+        if mark and mark.generation <= now and (not newest or mark.generation > newest.generation):
             newest = mark
     return newest
+
+
+def _adopted(task: Task, triggered: LastTriggered | None, current: str) -> LastTriggered:
+    """Taken note of, without a run: the Task is Manual, or the hash is of another version."""
+    same = triggered is not None and not _is_of_this_version(triggered)
+    # Of another version: the run of the known generation is still the one that counts.
+    generation = triggered.generation if triggered and same else task.meta.generation
+    return LastTriggered(generation=generation, hash=current)
+
+
+def _made(world: TaskWorld, name: str) -> int | None:
+    """The generation for which the execution of this name was made; None when there is none."""
+    for execution in world.executions:
+        mine = execution.meta.name == name and execution.meta.task_uid == world.task.meta.uid
+        ref = execution.spec.task_ref if mine and execution.spec else None
+        if ref:
+            return ref.generation or world.task.meta.generation
+    return None
 
 
 def _trigger_of(execution: Execution, task: Task) -> LastTriggered | None:
@@ -107,10 +130,20 @@ def _problem(task: Task, limits: Limits) -> State | None:
     return State(Phase.FAILED, Reason.INVALID_TASK, sentence(words)) if words else None
 
 
+def _refused(refused: Refused) -> State:
+    """Waiting to be let in; stalled only where waiting does not help."""
+    words = sentence(f"the API server refused its execution: {refused.message}")
+    return {
+        Refusal.QUOTA: State(Phase.RUNNING, Reason.QUOTA_EXCEEDED, words),
+        Refusal.PASSING: State(Phase.RUNNING, Reason.QUEUED, words),
+        Refusal.FINAL: State(Phase.FAILED, Reason.REJECTED, words),
+    }[refused.kind]
+
+
 def _execution(
     task: Task,
     spec: TaskSpec,
-    since: int,
+    name: str,
     trigger: str,
     limits: Limits,
     now: datetime,
@@ -122,12 +155,7 @@ def _execution(
         "apiVersion": API_VERSION,
         "kind": "TaskExecution",
         "metadata": {
-            "name": names.execution_name(
-                task=meta.name,
-                uid=meta.uid,
-                since=since,
-                trigger=trigger,
-            ),
+            "name": name,
             "namespace": meta.namespace,
             "labels": {names.LABEL_MANAGED_BY: names.MANAGED_BY, names.LABEL_TASK: meta.name},
             "annotations": {names.ANNOTATION_TRIGGER: trigger},
@@ -146,7 +174,7 @@ def _execution(
 
 
 def _rolled_up(
-    world: TaskWorld, triggered: LastTriggered | None, problem: State | None, now: datetime
+    world: TaskWorld, triggered: LastTriggered | None, state: State, now: datetime
 ) -> TaskStatus:
     task, old = world.task, world.task.status
     newest = max(world.executions, key=lambda e: (e.meta.created_at, e.meta.name), default=None)
@@ -159,7 +187,7 @@ def _rolled_up(
         update={
             "phase": (newest.status.phase or Phase.PENDING) if newest else old.phase,
             "last_execution": _last(newest) if newest else old.last_execution,
-            "active": sum(not _is_final(e) for e in world.executions),
+            "active": sum(not e.final for e in world.executions),
             "last_triggered": triggered,
             "last_successful_time": max(
                 [*succeeded, *filter(None, [old.last_successful_time])], default=None
@@ -167,16 +195,12 @@ def _rolled_up(
             "observed_generation": task.meta.generation,
             "conditions": merged(
                 old.conditions,
-                _conditions(problem or _state(world, triggered)),
+                _conditions(state),
                 now=now,
                 generation=task.meta.generation,
             ),
         }
     )
-
-
-def _is_final(execution: Execution) -> bool:
-    return execution.status.phase is not None and execution.status.phase.final
 
 
 def _last(execution: Execution) -> LastExecution:
@@ -228,7 +252,8 @@ def _run_of(world: TaskWorld, triggered: LastTriggered | None) -> Execution | No
 def _remembered(task: Task, triggered: LastTriggered) -> State | None:
     """What the conditions say of a run that exists no more; None when it had not been started."""
     known = task.status.last_triggered
-    if known is None or known.generation != triggered.generation:
+    # Either one may have been adopted: see last_triggered and _adopted.
+    if not known or (known.generation != triggered.generation and known.hash != triggered.hash):
         return None
     by_type = {c.type: c for c in task.status.conditions or () if c.status == "True"}
     if ready := by_type.get(ConditionType.READY):

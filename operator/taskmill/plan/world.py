@@ -34,8 +34,9 @@ class Meta:
     generation: int
     created_at: datetime
     deleting: bool = False
+    task_name: str = ""
     task_uid: str = ""
-    """uid of the Task that owns it; "" when a person or another tool made it."""
+    """The Task that owns it; "" when a person or another tool made it."""
     annotations: dict[str, str] = field(default_factory=dict)
 
 
@@ -58,6 +59,11 @@ class Execution:
     status: TaskExecutionStatus
     invalid: str = ""
 
+    @property
+    def final(self) -> bool:
+        """Whether it has its verdict."""
+        return self.status.phase is not None and self.status.phase.final
+
 
 class Refusal(Enum):
     """What a refused creation means for trying again."""
@@ -76,7 +82,10 @@ class Refused:
 
     kind: Refusal
     message: str
-    at: datetime
+    since: datetime
+    """When it was refused first, of this row of refusals."""
+    again_at: datetime
+    """When it may be tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +97,7 @@ class ExecutionWorld:
     task: Task | None = None
     """The Task of taskRef, when it exists."""
     owner_alive: bool = True
-    """Whether the Task that owns the execution exists and is not being deleted."""
+    """Whether it has no owner, or one that exists and is not being deleted."""
     jobs: tuple[Job, ...] = ()
     pods: tuple[Pod, ...] = ()
     gone: frozenset[str] = frozenset()

@@ -4,6 +4,7 @@ Watches and the responses to our own writes feed it; the newer resourceVersion w
 reads its own writes. What vanished stays as a tombstone until its execution has a verdict.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +17,9 @@ from taskmill.plan.world import Execution, ExecutionWorld, Limits, Meta, Refused
 from taskmill.reconcile.parse import parse_execution, parse_task
 
 JsonObject = dict[str, Any]
+
+DROPPED_KEPT = 256
+"""More than can go away while one request is under way."""
 
 
 class Kind(Enum):
@@ -109,6 +113,8 @@ class Cache:
         self._memories: dict[Key, Memory] = {}
         self._homes: dict[str, Key] = {}
         """Of which execution a Job or pod is, by its uid."""
+        self._dropped: deque[str] = deque(maxlen=DROPPED_KEPT)
+        """uids of our own objects that went away last: a late answer must not bring them back."""
 
     # -- our own kinds --
 
@@ -134,6 +140,8 @@ class Cache:
         return key
 
     def _take(self, store: dict[Key, O], key: Key, new: O) -> bool:
+        if new.meta.uid in self._dropped:
+            return False
         known = store.get(key)
         if known:
             if _version(known.meta) >= _version(new.meta):
@@ -159,6 +167,7 @@ class Cache:
             del self._executions[key]
             self._shrink(key)
         self._memories.pop(key, None)
+        self._dropped.append(uid)
         return True
 
     def _unlink(self, task: Key | None, execution: Key) -> None:
@@ -194,7 +203,7 @@ class Cache:
 
     def unfinished(self) -> set[str]:
         """Uids of the executions without a final phase."""
-        return {e.meta.uid for e in self._executions.values() if not is_final(e)}
+        return {e.meta.uid for e in self._executions.values() if not e.final}
 
     # -- Jobs and pods --
 
@@ -235,7 +244,7 @@ class Cache:
         """Drop tombstones that nobody will ask about."""
         family = self._families.get(key)
         execution = self._executions.get(key)
-        if family is None or (execution and not is_final(execution)):
+        if family is None or (execution and not execution.final):
             return
         for uid in (*family.jobs.purge(), *family.pods.purge()):
             self._homes.pop(uid, None)
@@ -257,13 +266,18 @@ class Cache:
         memory = self._memories.get(key) or Memory()
         task_key = self.task_of(key)
         task = self._tasks.get(task_key) if task_key else None
-        owner = execution.meta.task_uid
+        owner = execution.meta
+        owner_task = self._tasks.get(Key(Kind.TASK, key.namespace, owner.task_name))
         return ExecutionWorld(
             execution=execution,
             limits=limits,
             task=task,
-            owner_alive=not owner
-            or (task is not None and task.meta.uid == owner and not task.meta.deleting),
+            owner_alive=not owner.task_uid
+            or (
+                owner_task is not None
+                and owner_task.meta.uid == owner.task_uid
+                and not owner_task.meta.deleting
+            ),
             jobs=tuple(family.jobs),
             pods=tuple(family.pods),
             gone=frozenset(family.jobs.gone | family.pods.gone),
@@ -286,11 +300,6 @@ class Cache:
             refused=memory.refused,
             written_at=memory.written_at,
         )
-
-
-def is_final(execution: Execution) -> bool:
-    """Whether nothing more can happen to it."""
-    return execution.status.phase is not None and execution.status.phase.final
 
 
 def child_key(raw: JsonObject) -> Key | None:

@@ -8,6 +8,9 @@ from taskmill.reconcile.queue import WorkQueue
 
 JsonObject = dict[str, Any]
 
+ROLL_UP_IN = 0.5
+"""Seconds: what happens to a Task's executions within them costs one pass of the Task."""
+
 
 class Feed:
     """The one way into the cache and the queue, whoever watches."""
@@ -24,7 +27,9 @@ class Feed:
     def execution(self, raw: JsonObject) -> None:
         """A TaskExecution was created or changed."""
         if key := self._cache.observe_execution(raw):
-            self._add(key, self._cache.task_of(key))
+            self._add(key)
+            if task := self._cache.task_of(key):
+                self._queue.add_in(task, ROLL_UP_IN)
 
     def job(self, raw: JsonObject) -> None:
         """A Job of ours was created or changed."""

@@ -40,7 +40,14 @@ def parse_execution(raw: Raw, known: Execution | None = None) -> Execution:
 
 def _meta(raw: Raw) -> Meta:
     meta = raw["metadata"]
-    owners = (o for o in meta.get("ownerReferences") or () if o.get("apiVersion") == API_VERSION)
+    owner: Raw = next(
+        (
+            reference
+            for reference in meta.get("ownerReferences") or ()
+            if reference.get("apiVersion") == API_VERSION and reference.get("kind") == "Task"
+        ),
+        {},
+    )
     return Meta(
         namespace=meta["namespace"],
         name=meta["name"],
@@ -49,7 +56,8 @@ def _meta(raw: Raw) -> Meta:
         generation=meta.get("generation", 0),
         created_at=parse_rfc3339(meta["creationTimestamp"]),
         deleting="deletionTimestamp" in meta,
-        task_uid=next((o["uid"] for o in owners if o.get("kind") == "Task"), ""),
+        task_name=owner.get("name", ""),
+        task_uid=owner.get("uid", ""),
         # Not kubectl's copy of the whole manifest.
         annotations={k: v for k, v in (meta.get("annotations") or {}).items() if k in ANNOTATIONS},
     )

@@ -71,13 +71,17 @@ class WorkQueue(Generic[K]):
             self._compact()
         self._set_alarm()
 
+    def add_in(self, key: K, seconds: float) -> None:
+        """Run the key after so many seconds, unless it runs earlier anyway."""
+        self.add_at(key, asyncio.get_running_loop().time() + seconds)
+
     def retry(self, key: K) -> None:
         """Run the key after a delay that doubles with each call until `forget`; no last one."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         # The exponent is bounded: 2.0**1100 raises, and a key may fail for weeks.
         delay = min(_LAST_RETRY, _FIRST_RETRY * 2.0 ** min(failures, 32)) * self._jitter()
-        self.add_at(key, asyncio.get_running_loop().time() + delay)
+        self.add_in(key, delay)
 
     def forget(self, key: K) -> None:
         """The key did well: its next retry is a first one."""

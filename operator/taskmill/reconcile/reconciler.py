@@ -4,10 +4,9 @@ No policy lives here. A pass that fails anywhere is run again from the start; ev
 be repeated.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
 from taskmill.diagnose.facts import parse_event
@@ -35,9 +34,12 @@ from taskmill.plan.decision import (
 )
 from taskmill.plan.world import Execution, Limits, Meta, Refusal, Refused, Task
 from taskmill.reconcile.cache import Cache, JsonObject, Key, Kind
+from taskmill.reconcile.feed import ROLL_UP_IN
+from taskmill.reconcile.gate import Gate, NoPlaceError
 from taskmill.reconcile.merge import merge_patch
+from taskmill.reconcile.outage import Outage
 from taskmill.reconcile.queue import WorkQueue
-from taskmill.reconcile.refusals import is_terminating, refused
+from taskmill.reconcile.refusals import TRY_AGAIN, refused
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +51,14 @@ RESOURCES = {Kind.TASK: TASKS, Kind.EXECUTION: EXECUTIONS}
 
 STOP_AGAIN = 1.0
 """Seconds until a pod that could not be stopped is asked again."""
-AWAY = 30.0
-"""Seconds until a namespace that is being deleted is looked at again."""
+LOOK_UP = 1.0
+"""Seconds until a run that waits for its turn to be created is looked at again."""
+AFTER_ACTING = 0.1
+"""Seconds until the next pass of what was acted on."""
+CREATIONS = 16
+"""Creations under way at the same time: half of the workers."""
+OTHERS_CLOCK = timedelta(seconds=5)
+"""How much later than ours an API server's clock may be when ages are compared."""
 
 
 class PassOverError(Exception):
@@ -76,12 +84,21 @@ class Reconciler:
         self._limits = limits
         self._is_leading = is_leading
         self._clock = clock
-        self._unconfirmed: set[str] = set()
-        """uids of executions that may have a Job this process does not know of."""
+        self._outage = Outage(queue.add_in)
+        self._creations = Gate(CREATIONS, queue.add)
+        self._since = datetime.max.replace(tzinfo=UTC)
+        """When this process began to lead."""
+        self._read: set[str] = set()
+        """uids of executions older than that which were read from the API since."""
+        self._doubted: set[str] = set()
+        """uids of executions for which a creation got no answer."""
 
     def take_over(self) -> None:
         """Lead from now on: look at everything, trust nothing that another replica left."""
-        self._unconfirmed = self._cache.unfinished()
+        self._since = self._clock() + OTHERS_CLOCK
+        self._read.clear()
+        self._doubted.clear()
+        self._outage = Outage(self._queue.add_in)
         for key in self._cache.everything():
             self._queue.add(key)
 
@@ -102,19 +119,29 @@ class Reconciler:
             except (Conflict, Gone):
                 # Stale, not wrong: read what is there and decide anew.
                 await self._refresh(key)
+        except Unreachable as error:
+            log.debug("%s: %s", key, error)
+            self._outage.met(key)
+            return
         except PassOverError:
+            self._outage.unsure(key)
+            return
+        except NoPlaceError:
+            # Called when it is its turn; meanwhile its deadline counts all the same.
+            self._queue.add_in(key, LOOK_UP)
+            self._outage.unsure(key)
             return
         except Throttled as error:
-            self._add_in(key, error.retry_after or 1.0)
+            self._queue.add_in(key, error.retry_after or 1.0)
         except (ApiError, UnknownOutcome) as error:
-            level = logging.DEBUG if isinstance(error, Unreachable) else logging.WARNING
-            log.log(level, "%s: %s; trying again", key, error)
+            log.warning("%s: %s; trying again", key, error)
             self._queue.retry(key)
         except Exception:
             log.exception("%s: a bug in taskmill; trying again", key)
             self._queue.retry(key)
         else:
             self._queue.forget(key)
+        self._outage.over(key)
 
     async def reconcile(self, key: Key) -> None:
         """One pass."""
@@ -134,14 +161,13 @@ class Reconciler:
             patch = merge_patch(old.status.to_api(), decision.status.to_api())
             await self._store(key, old.meta, patch, now)
         for action in decision.actions:
-            await self._act(key, old.meta.uid, action, now)
+            await self._act(key, old.meta, action, now)
         if decision.actions:
-            self._queue.add(key)
+            # What they changed decides what is next. Not at once: should they change nothing,
+            # that must not become a loop.
+            self._queue.add_in(key, AFTER_ACTING)
         elif decision.look_at:
-            self._add_in(key, (decision.look_at - now).total_seconds())
-
-    def _add_in(self, key: Key, seconds: float) -> None:
-        self._queue.add_at(key, asyncio.get_running_loop().time() + seconds)
+            self._queue.add_in(key, (decision.look_at - now).total_seconds())
 
     # -- writes --
 
@@ -167,10 +193,10 @@ class Reconciler:
         self._cache.memory(key).written_at = now
         self._observe(key, stored)
 
-    async def _act(self, key: Key, uid: str, action: Action, now: datetime) -> None:
+    async def _act(self, key: Key, meta: Meta, action: Action, now: datetime) -> None:
         match action:
             case CreateJob(body):
-                await self._create_job(key, uid, body, now)
+                await self._create_job(key, meta, body, now)
             case DeleteJob(name, job_uid):
                 await self._delete_job(key, name, job_uid)
             case StopPod(name, pod_uid):
@@ -178,26 +204,26 @@ class Reconciler:
             case ReadEvents(about):
                 await self._read_events(key, about, now)
             case CreateExecution(body):
-                await self._create_execution(key, uid, body, now)
+                await self._create_execution(key, meta, body, now)
             case _:
                 assert_never(action)
 
-    async def _create_job(self, key: Key, uid: str, body: JsonObject, now: datetime) -> None:
-        if uid in self._unconfirmed:
+    async def _create_job(self, key: Key, meta: Meta, body: JsonObject, now: datetime) -> None:
+        old = meta.created_at < self._since and meta.uid not in self._read
+        if old or meta.uid in self._doubted:
             # Another process, or a request without an answer, may have come this far already.
             await self._refresh(key)
-            self._unconfirmed.discard(uid)
+            self._doubted.discard(meta.uid)
+            self._read.add(meta.uid)
             return
-        try:
-            job = await self._create(JOBS, key, body, uid, now)
-        except UnknownOutcome:
-            self._unconfirmed.add(uid)
-            raise
+        job = await self._create(JOBS, key, body, meta.uid, now)
         if job is not None:
             self._cache.observe_job(job)
 
-    async def _create_execution(self, key: Key, uid: str, body: JsonObject, now: datetime) -> None:
-        execution = await self._create(EXECUTIONS, key, body, uid, now)
+    async def _create_execution(
+        self, key: Key, meta: Meta, body: JsonObject, now: datetime
+    ) -> None:
+        execution = await self._create(EXECUTIONS, key, body, meta.uid, now)
         if execution is not None and (made := self._cache.observe_execution(execution)):
             self._queue.add(made)
 
@@ -205,28 +231,25 @@ class Reconciler:
         self, resource: Resource, key: Key, body: JsonObject, owner: str, now: datetime
     ) -> JsonObject | None:
         """The created object, or the same one from an earlier try; None when it was refused."""
-        self._check_leading()
         memory, name = self._cache.memory(key), body["metadata"]["name"]
-        try:
-            made = await self._client.create(resource, key.namespace, body)
-        except AlreadyExists as error:
-            made = await self._client.get(resource, key.namespace, name)
-            if not _is_ours(made, body, owner):
-                memory.refused = Refused(Refusal.FINAL, f"{error.message} and is not ours", now)
+        with self._creations.place(key):
+            self._check_leading()
+            try:
+                made = await self._client.create(resource, key.namespace, body)
+            except AlreadyExists as error:
+                made = await self._client.get(resource, key.namespace, name)
+                if not _is_ours(made, body, owner):
+                    words = f"{error.message} and is not ours"
+                    memory.refused = Refused(Refusal.FINAL, words, now, now + TRY_AGAIN)
+                    return None
+            except (Unauthorized, Unreachable):
+                raise
+            except (ApiError, UnknownOutcome) as error:
+                log.info("%s: %s %s refused: %s", key, resource, name, error)
+                if isinstance(error, UnknownOutcome) and resource is JOBS:
+                    self._doubted.add(owner)
+                memory.refused = refused(error, now, memory.refused)
                 return None
-        except (Throttled, Unauthorized, Unreachable):
-            raise
-        except UnknownOutcome as unknown:
-            if unknown.error:
-                memory.refused = refused(unknown.error, now)
-            raise
-        except ApiError as error:
-            if isinstance(error, NotFound) or is_terminating(error):
-                self._add_in(key, AWAY)
-                raise PassOverError from error
-            log.info("%s: %s %s refused: %s", key, resource, name, error)
-            memory.refused = refused(error, now)
-            return None
         memory.refused = None
         return made
 
@@ -251,7 +274,7 @@ class Reconciler:
         except (ApiError, UnknownOutcome) as error:
             # Until it is given up there are seconds, too few for the usual delays.
             log.warning("%s: pod %s cannot be stopped: %s; trying again", key, name, error)
-            self._add_in(key, STOP_AGAIN)
+            self._queue.add_in(key, STOP_AGAIN)
             raise PassOverError from error
         self._cache.observe_pod(pod)
 
@@ -259,9 +282,16 @@ class Reconciler:
 
     async def _read_events(self, key: Key, about: str, now: datetime) -> None:
         memory = self._cache.memory(key)
-        raw, _ = await self._client.list(
-            EVENTS, key.namespace, field_selector=f"involvedObject.uid={about}"
-        )
+        try:
+            raw, _ = await self._client.list(
+                EVENTS, key.namespace, field_selector=f"involvedObject.uid={about}"
+            )
+        except Unreachable:
+            raise
+        except ApiError as error:
+            # They only explain: nothing waits for them.
+            log.warning("%s: its Events cannot be read: %s", key, error)
+            raw = []
         events = sorted(map(parse_event, raw), key=lambda e: e.at or now)
         memory.events, memory.events_at = tuple(events[-EVENTS_KEPT:]), now
 
@@ -270,12 +300,17 @@ class Reconciler:
         try:
             raw = await self._client.get(RESOURCES[key.kind], key.namespace, key.name)
         except NotFound:
-            if uid := self._cache.uid(key):
-                self._cache.drop(key, uid)
+            self._forget(key)
             return
-        if self._cache.uid(key):
-            self._observe(key, raw)
-            self._queue.add(key)
+        self._observe(key, raw)
+        self._queue.add(key)
+
+    def _forget(self, key: Key) -> None:
+        """It is gone; whoever looks at it has to look again."""
+        others = (self._cache.task_of(key), *self._cache.executions_of(key))
+        if (uid := self._cache.uid(key)) and self._cache.drop(key, uid):
+            for other in filter(None, others):
+                self._queue.add(other)
 
     def _observe(self, key: Key, raw: JsonObject) -> None:
         if key.kind is Kind.TASK:
@@ -283,12 +318,13 @@ class Reconciler:
             return
         self._cache.observe_execution(raw)
         if task := self._cache.task_of(key):
-            self._queue.add(task)
+            self._queue.add_in(task, ROLL_UP_IN)
 
 
 def _is_ours(found: JsonObject, wanted: JsonObject, owner: str) -> bool:
     """Whether what has the name is what we would have created: by owner and by our labels."""
     meta = found["metadata"]
-    owners = {reference["uid"] for reference in meta.get("ownerReferences") or ()}
+    owners = meta.get("ownerReferences") or ()
+    owned = any(o.get("controller") and o.get("uid") == owner for o in owners)
     labels = wanted["metadata"]["labels"].items()
-    return owner in owners and labels <= (meta.get("labels") or {}).items()
+    return owned and labels <= (meta.get("labels") or {}).items()

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from builders import at, event, job, pod, seen
+from builders import JOB, at, event, job, pod, seen
 from taskmill.api.reasons import Reason
 from taskmill.diagnose.causes import CAUSES, diagnose
 from taskmill.diagnose.finding import Stage
@@ -187,12 +187,12 @@ ENDS = {
     "the Job was deleted": (
         seen(job().deleted(), pod().running()),
         Reason.DELETED,
-        "Job build-1-0123456789 was deleted",
+        f"Job {JOB} was deleted",
     ),
     "the Job is gone": (
         seen(pod().running(), job_gone=True),
         Reason.DELETED,
-        "Job build-1-0123456789 was deleted",
+        f"Job {JOB} was deleted",
     ),
     "the pod is gone": (
         seen(pod().running(), pod_gone=True),
@@ -207,7 +207,7 @@ ENDS = {
     "the Job failed for a reason of its own": (
         seen(job().failed("PodFailurePolicy", "matched rule 0")),
         Reason.ERROR,
-        "Job build-1-0123456789 failed: PodFailurePolicy: matched rule 0",
+        f"Job {JOB} failed: PodFailurePolicy: matched rule 0",
     ),
 }
 
@@ -351,7 +351,7 @@ QUEUES = {
     "a queueing system holds the Job": (
         seen(job().suspended()),
         Reason.QUEUED,
-        "Job build-1-0123456789 is suspended: waiting its turn",
+        f"Job {JOB} is suspended: waiting its turn",
         None,
     ),
     "a gate holds the pod": (

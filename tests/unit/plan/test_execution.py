@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from builders import (
+    JOB,
     JOB_UID,
     POD_UID,
     at,
@@ -14,6 +15,7 @@ from builders import (
     execution,
     job,
     pod,
+    refusal,
     stamp,
     stored,
     task,
@@ -22,9 +24,9 @@ from builders import (
 from taskmill.api.reasons import Phase, Reason
 from taskmill.plan.decision import CreateJob, Decision, DeleteJob, ReadEvents, StopPod
 from taskmill.plan.execution import decide
-from taskmill.plan.world import Limits, Refusal, Refused
+from taskmill.plan.world import Limits, Refusal
 
-DELETE = DeleteJob("build-1-0123456789", JOB_UID)
+DELETE = DeleteJob(JOB, JOB_UID)
 STOP = StopPod("build-1-x7k2p", POD_UID)
 
 
@@ -83,7 +85,7 @@ def test_no_second_job_is_made_after_the_first_is_gone():
     assert verdict(decision) == (
         Phase.FAILED,
         Reason.DELETED,
-        "step build: Job build-1-0123456789 was deleted",
+        f"step build: Job {JOB} was deleted",
     )
     assert decision.actions == ()
 
@@ -103,6 +105,15 @@ def test_no_second_job_is_made_when_the_status_remembers_one_that_nobody_saw_go(
 def test_the_job_of_another_execution_of_the_same_name_is_not_ours():
     decision = decided(world(job().of("another-uid")), 0)
     assert isinstance(decision.actions[0], CreateJob)
+
+
+def test_a_job_of_another_name_is_not_ours_whatever_it_says():
+    forged = world(job("forged"), pod().exited(0))
+    decision = decided(forged, 0)
+    (create,) = decision.actions
+    assert isinstance(create, CreateJob)
+    assert create.body["metadata"]["name"] == JOB
+    assert decision.status is None
 
 
 def test_a_run_is_pending_only_after_two_seconds():
@@ -130,7 +141,7 @@ def test_a_run_that_starts_within_two_seconds_is_never_written_as_pending():
     (step,) = status.steps
     assert (step.id, step.phase, step.attempt) == ("build", Phase.RUNNING, 1)
     assert (step.job_name, step.pod_name, step.node) == (
-        "build-1-0123456789",
+        JOB,
         "build-1-x7k2p",
         "node-1",
     )
@@ -365,7 +376,10 @@ def test_after_an_outage_what_still_runs_is_stopped():
 def test_the_default_deadline_is_the_operators_timeout():
     before = world(limits=Limits(timeout=timedelta(minutes=5)))
     assert verdict(decided(before, 300))[1] == Reason.DEADLINE_EXCEEDED
-    assert decided(before, 299).status is None
+    late = decided(before, 299)
+    # However late it is seen first, its Job comes before any word about it.
+    assert late.status is None
+    assert isinstance(late.actions[0], CreateJob)
 
 
 def test_a_stored_deadline_outlives_a_change_of_the_operators_timeout():
@@ -634,15 +648,28 @@ def test_a_job_that_goes_or_is_not_ours_is_left_alone(built, gone):
 # -- owners and namespaces ------------------------------------------------------------------------
 
 
-def test_an_execution_that_is_being_deleted_gets_nothing():
-    assert decided(world(execution().deleted()), 5) == Decision()
-    assert (
-        decided(world(execution().deleted().deadline(1), job(), pod().running()), 5) == Decision()
-    )
+def test_an_execution_that_is_being_deleted_gets_nothing_new():
+    leaving = execution().deleted().deadline(60)
+    assert decided(world(leaving), 5) == Decision(None, (), at(60))
+
+
+def test_what_runs_of_an_execution_that_is_being_deleted_still_ends_in_time():
+    """A finalizer may keep it for ever; nothing may run for ever."""
+    leaving = execution().deleted().deadline(60)
+    before = world(leaving, job(), pod().running(5))
+    ending = decided(before, 60)
+    assert ending.actions == (STOP,)
+    assert ending.status.reason == Reason.DEADLINE_EXCEEDED
+    ended = world(leaving, job(), pod().exited(0, end=9))
+    assert decided(ended, 10).status.phase is Phase.SUCCEEDED
+    finished = world(execution().deleted().status(phase="Failed"), job(), pod().running())
+    assert decided(finished, 11).actions == (DELETE,)
 
 
 def test_no_job_is_made_for_an_execution_whose_task_is_gone():
-    assert decided(world(execution().owned(), owner_alive=False), 0).actions == ()
+    before = world(execution().owned().deadline(60), owner_alive=False)
+    assert decided(before, 5) == Decision(None, (), at(60))
+    assert verdict(decided(before, 60))[1] == Reason.DEADLINE_EXCEEDED
 
 
 def test_what_runs_already_runs_on_when_its_task_is_gone():
@@ -708,6 +735,19 @@ def test_an_execution_waits_for_its_task(of, words):
     arrived = decided(replace(told, task=task().facts), 5)
     assert isinstance(arrived.actions[0], CreateJob)
     assert arrived.status.plan
+
+
+def test_who_waited_for_a_task_longer_than_queue_timeout_still_gets_a_job():
+    """Nothing was asked of the cluster yet: that was no wait for room."""
+    waiting = world(execution().bare())
+    told = stored(waiting, decided(waiting, 0), at(0))
+    arrived = replace(told, task=task().spec(queueTimeout="1m").facts)
+    decision = decided(arrived, 600)
+    assert isinstance(decision.actions[0], CreateJob)
+    assert decision.status.phase is Phase.PENDING
+    queued = replace(stored(arrived, decision, at(600)), jobs=(job().created(600).facts,))
+    assert not decided(queued, 659).status.phase.final
+    assert verdict(decided(queued, 660))[1] == Reason.QUEUED
 
 
 def test_the_wait_for_a_task_ends_at_the_deadline_and_by_a_stop():
@@ -780,9 +820,11 @@ def test_a_max_run_time_beyond_the_default_is_fine_with_a_deadline_or_a_timeout(
     ("kind", "reason"),
     [(Refusal.QUOTA, Reason.QUOTA_EXCEEDED), (Refusal.PASSING, Reason.QUEUED)],
 )
-def test_a_refusal_that_may_pass_is_told_and_tried_again_after_ten_seconds(kind, reason):
-    before = world(refused=Refused(kind, "exceeded quota: small", at(1)))
-    decision = settled(before, 1)
+def test_a_refusal_that_may_pass_is_told_and_tried_again_when_it_may_be(kind, reason):
+    before = world(refused=refusal(kind, "exceeded quota: small", 0, again=11))
+    early = settled(before, 1)
+    assert (early.status, early.actions, early.look_at) == (None, (), at(2))
+    decision = settled(before, 2)
     assert decision.status
     assert (decision.status.phase, decision.status.reason, decision.status.message) == (
         Phase.PENDING,
@@ -794,9 +836,10 @@ def test_a_refusal_that_may_pass_is_told_and_tried_again_after_ten_seconds(kind,
 
 
 def test_a_refusal_that_may_pass_ends_with_queue_timeout():
-    refused = Refused(Refusal.QUOTA, "exceeded quota: small", at(55))
+    refused = refusal(Refusal.QUOTA, "exceeded quota: small", 5, again=70)
     before = world(execution().runs(queueTimeout="1m"), refused=refused)
-    assert verdict(settled(before, 60)) == (
+    assert decided(before, 64).look_at == at(65)
+    assert verdict(settled(before, 65)) == (
         Phase.FAILED,
         Reason.QUOTA_EXCEEDED,
         (
@@ -807,7 +850,7 @@ def test_a_refusal_that_may_pass_ends_with_queue_timeout():
 
 
 def test_a_final_refusal_rejects_at_once():
-    refused = Refused(Refusal.FINAL, 'violates PodSecurity "restricted"', at(1))
+    refused = refusal(Refusal.FINAL, 'violates PodSecurity "restricted"', 1)
     decision = settled(world(refused=refused), 1)
     assert verdict(decision) == (
         Phase.FAILED,

@@ -155,7 +155,9 @@ class History(RuleBasedStateMachine):
     @rule(kind=st.sampled_from(Refusal))
     def the_server_refuses(self, kind):
         if self.job is None:
-            self.refused = Refused(kind, "words", self.now())
+            since = self.refused.since if self.refused else self.now()
+            again_at = self.now() + timedelta(seconds=10)
+            self.refused = Refused(kind, "words", since, again_at)
 
     @precondition(lambda self: self.job is not None and self.pod is None)
     @rule()

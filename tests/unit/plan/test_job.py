@@ -122,6 +122,20 @@ def test_the_jobs_backstop_ends_it_half_a_minute_after_deadline_and_grace():
     assert spec["activeDeadlineSeconds"] == 60 + 30 + 30
 
 
+def test_a_backstop_beyond_what_kubernetes_can_count_is_the_longest_there_is():
+    built = execution().runs(maxRunTime="1h").spec(deadline="9999-12-31T23:59:59Z")
+    (step,) = steps_of(built.facts, None)
+    body = build_job(
+        built.facts,
+        step,
+        attempt=1,
+        deadline=built.facts.spec.deadline,
+        now=at(0),
+        limits=Limits(),
+    )
+    assert body["spec"]["activeDeadlineSeconds"] == 2**31 - 1
+
+
 def test_the_pods_backstop_allows_for_start_run_and_grace():
     built = execution().runs(maxRunTime="10m", startTimeout="2m", gracePeriod="1500ms")
     assert pod_of(built)["activeDeadlineSeconds"] == 120 + 600 + 2 + 30

@@ -10,6 +10,7 @@ from builders import (
     at,
     created_execution,
     execution,
+    refusal,
     stamp,
     stored,
     task,
@@ -18,7 +19,7 @@ from builders import (
 from taskmill.api.reasons import Phase, Reason
 from taskmill.plan.decision import CreateExecution, Decision
 from taskmill.plan.task import decide
-from taskmill.plan.world import Limits, Refusal, Refused
+from taskmill.plan.world import Limits, Refusal
 
 
 def decided(before, seconds=0):
@@ -185,6 +186,49 @@ def test_a_new_version_of_the_hash_adopts_and_runs_nothing():
     assert cluster.runs == []
     assert cluster.task.raw["status"]["lastTriggered"] == {"generation": 1, "hash": task().hash}
     assert len(cluster.edit(script="b").settle().runs) == 1
+
+
+def test_a_task_restored_with_its_status_runs_once_when_it_is_edited():
+    """Generations began anew; what the status says of an earlier life did run."""
+    of = task().status(lastTriggered={"generation": 7, "hash": task().hash})
+    cluster = Cluster(of).settle()
+    assert cluster.runs == []
+    cluster.edit(script="b").settle().settle()
+    assert len(cluster.runs) == 1
+    assert cluster.task.raw["status"]["lastTriggered"] == {"generation": 2, "hash": of.hash}
+
+
+def test_a_task_restored_with_its_status_and_another_spec_runs_once():
+    of = task().spec(script="b").status(lastTriggered={"generation": 7, "hash": task().hash})
+    cluster = Cluster(of).settle().settle()
+    assert len(cluster.runs) == 1
+    assert cluster.task.raw["status"]["lastTriggered"] == {"generation": 1, "hash": of.hash}
+
+
+def test_a_mark_of_a_generation_that_was_not_reached_is_not_believed():
+    forged = execution("forged", uid="f").triggered("v1:forged", 99)
+    cluster = Cluster(triggered())
+    cluster.runs.append(forged)
+    cluster.settle()
+    assert cluster.runs == [forged]
+    assert cluster.task.raw["status"]["lastTriggered"] == {"generation": 1, "hash": task().hash}
+    assert len(cluster.edit(script="b").settle().runs) == 2
+
+
+@pytest.mark.parametrize("mark", [None, "v1:other"], ids=["no mark", "another mark"])
+def test_an_execution_of_the_name_to_be_created_counts_as_the_trigger(mark):
+    """Whatever became of its mark: creating it again would only find it, for ever."""
+    made = created(decided(task_world(task())))
+    made.raw["metadata"]["annotations"] = {"taskmill.dev/trigger-hash": mark} if mark else {}
+    made.spec(taskRef={"name": "build"})
+    decision = decided(task_world(task(), made), 5)
+    assert decision.actions == ()
+    assert decision.status.last_triggered.to_api() == {"generation": 1, "hash": task().hash}
+
+
+def test_an_execution_of_that_name_of_another_owner_does_not_count():
+    made = created(decided(task_world(task()))).owned("another-uid")
+    assert isinstance(decided(task_world(task(), made), 5).actions[0], CreateExecution)
 
 
 def test_the_runs_of_an_earlier_task_of_the_same_name_do_not_count():
@@ -411,21 +455,31 @@ def test_a_spec_that_cannot_be_read_names_its_field():
     )
 
 
-def test_a_refused_execution_is_told_and_tried_again_after_ten_seconds():
-    refusal = Refused(Refusal.QUOTA, "exceeded quota: runs", at(1))
-    before = task_world(task(), refused=refusal)
+@pytest.mark.parametrize(
+    ("kind", "condition", "reason"),
+    [
+        (Refusal.QUOTA, "Reconciling", "QuotaExceeded"),
+        (Refusal.PASSING, "Reconciling", "Queued"),
+        (Refusal.FINAL, "Stalled", "Rejected"),
+    ],
+)
+def test_a_refused_execution_is_told_and_tried_again_when_it_may_be(kind, condition, reason):
+    before = task_world(task(), refused=refusal(kind, "exceeded quota: runs", 1, again=11))
     decision = decided(before, 1)
     words = "the API server refused its execution: exceeded quota: runs"
     assert decision.actions == ()
     assert decision.look_at == at(11)
-    assert conditions(decision.status)["Stalled"] == ("True", "Rejected", words)
+    assert conditions(decision.status) == {
+        "Ready": ("False", reason, words),
+        condition: ("True", reason, words),
+    }
     assert decision.status.last_triggered is None
     assert decided(before, 11).actions
 
 
 def test_a_task_that_became_invalid_after_a_refusal_is_an_invalid_task():
-    refusal = Refused(Refusal.FINAL, "no", at(1))
-    status = decided(task_world(task().spec(maxRunTime="25h"), refused=refusal), 2).status
+    refused = refusal(Refusal.FINAL, "no", 1)
+    status = decided(task_world(task().spec(maxRunTime="25h"), refused=refused), 2).status
     assert conditions(status)["Stalled"][1] == Reason.INVALID_TASK
 
 

@@ -7,9 +7,20 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from builders import EXECUTION_UID, JOB_UID, POD_UID, TASK_UID, at, execution, job, pod, task
-from taskmill.plan.world import Limits, Refusal, Refused
-from taskmill.reconcile.cache import Cache, Key, Kind
+from builders import (
+    EXECUTION_UID,
+    JOB_UID,
+    POD_UID,
+    TASK_UID,
+    at,
+    execution,
+    job,
+    pod,
+    refusal,
+    task,
+)
+from taskmill.plan.world import Limits, Refusal
+from taskmill.reconcile.cache import DROPPED_KEPT, Cache, Key, Kind
 
 RUN = Key(Kind.EXECUTION, "team", "build-1")
 TASK = Key(Kind.TASK, "team", "build")
@@ -29,7 +40,8 @@ def filled():
 
 
 def is_empty(cache):
-    return not any(vars(cache).values())
+    """But for the uids of what went last, which are bounded."""
+    return not any(value for name, value in vars(cache).items() if name != "_dropped")
 
 
 def test_everything_about_an_execution_is_joined():
@@ -123,7 +135,7 @@ def test_what_says_no_execution_is_ignored(observe):
 
 def test_memory_goes_with_its_object():
     cache = filled()
-    cache.memory(RUN).refused = Refused(Refusal.FINAL, "no", at(0))
+    cache.memory(RUN).refused = refusal(Refusal.FINAL)
     cache.drop(RUN, EXECUTION_UID)
     cache.observe_execution(execution(uid="another").version(5).raw)
     assert world_of(cache).refused is None
@@ -131,7 +143,7 @@ def test_memory_goes_with_its_object():
 
 def test_memory_does_not_outlive_an_object_whose_name_is_used_again_unseen():
     cache = filled()
-    cache.memory(RUN).refused = Refused(Refusal.FINAL, "no", at(0))
+    cache.memory(RUN).refused = refusal(Refusal.FINAL)
     cache.observe_execution(execution(uid="another").version(5).raw)
     assert world_of(cache).refused is None
 
@@ -147,6 +159,25 @@ def test_dropping_twice_is_dropping_once():
     cache = filled()
     assert cache.drop(RUN, EXECUTION_UID) is True
     assert cache.drop(RUN, EXECUTION_UID) is False
+
+
+def test_a_late_answer_does_not_bring_back_what_is_gone():
+    cache = filled()
+    cache.drop(RUN, EXECUTION_UID)
+    cache.drop(TASK, TASK_UID)
+    assert cache.observe_execution(execution().version(99).raw) is None
+    assert cache.observe_task(task().version(99).raw) is None
+    assert (cache.uid(RUN), cache.uid(TASK)) == (None, None)
+    assert cache.observe_execution(execution(uid="anew").version(100).raw) == RUN
+
+
+def test_only_the_last_of_what_is_gone_is_remembered():
+    cache = Cache()
+    for n in range(3 * DROPPED_KEPT):
+        cache.observe_task(task(uid=f"uid-{n}").version(n + 1).raw)
+        cache.drop(TASK, f"uid-{n}")
+    assert len(cache._dropped) == DROPPED_KEPT
+    assert is_empty(cache)
 
 
 def test_a_name_used_again_for_another_task_leaves_the_first_task():
@@ -175,6 +206,18 @@ def test_the_owner_is_alive_only_as_the_very_task():
         if of:
             cache.observe_task(of.raw)
         assert world_of(cache).owner_alive is alive
+
+
+@pytest.mark.parametrize("ref", [None, {"name": "other"}], ids=["no taskRef", "another's"])
+def test_the_owner_is_the_task_of_the_owner_reference(ref):
+    cache = Cache()
+    built = execution().owned()
+    if ref:
+        built.spec(taskRef=ref)
+    cache.observe_execution(built.raw)
+    assert world_of(cache).owner_alive is False
+    cache.observe_task(task().raw)
+    assert world_of(cache).owner_alive is True
 
 
 def test_who_has_no_owner_needs_none():

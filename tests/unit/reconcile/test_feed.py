@@ -1,6 +1,7 @@
 """What watches tell is queued for whoever it concerns, once."""
 
 import asyncio
+import functools
 import json
 
 import pytest
@@ -11,7 +12,7 @@ from taskmill.kube.errors import Forbidden, NotFound
 from taskmill.kube.listwatch import Vanished
 from taskmill.plan.world import Limits
 from taskmill.reconcile.cache import Cache, Key, Kind
-from taskmill.reconcile.feed import Feed
+from taskmill.reconcile.feed import ROLL_UP_IN, Feed
 from taskmill.reconcile.queue import WorkQueue
 from taskmill.reconcile.resync import Resync
 from wire.virtual import run_virtually
@@ -28,87 +29,112 @@ class Told:
         self.queue = WorkQueue()
         self.feed = Feed(cache=self.cache, queue=self.queue)
 
-    def keys(self):
-        async def drain():
-            found = []
-            while self.queue.depth:
-                found.append(await self.queue.get())
-                self.queue.done(found[-1])
-            return found
+    async def keys(self, *, within=1.0):
+        """What is queued by then, in order."""
+        await asyncio.sleep(within)
+        found = []
+        while self.queue.depth:
+            found.append(await self.queue.get())
+            self.queue.done(found[-1])
+        return found
 
-        return asyncio.run(drain())
+
+def virtual(test):
+    @functools.wraps(test)
+    def wrapper(*args, **kwargs):
+        run_virtually(test(*args, **kwargs))
+
+    return wrapper
 
 
-def filled():
+async def filled():
     told = Told()
     told.feed.task(task().raw)
     told.feed.execution(execution().bare().raw)
     told.feed.job(job().raw)
     told.feed.pod(pod().running().raw)
-    told.keys()
+    await told.keys()
     return told
 
 
-def test_a_task_concerns_the_executions_that_wait_for_it():
+@virtual
+async def test_a_task_concerns_the_executions_that_wait_for_it():
     told = Told()
     told.feed.execution(execution().bare().raw)
-    assert told.keys() == [RUN, TASK]
+    assert await told.keys() == [RUN, TASK]
     told.feed.task(task().raw)
-    assert told.keys() == [TASK, RUN]
+    assert await told.keys() == [TASK, RUN]
 
 
-def test_jobs_and_pods_concern_their_execution():
-    told = filled()
+@virtual
+async def test_what_happens_to_the_executions_of_a_task_costs_it_one_pass():
+    told = await filled()
+    for version in (2, 3, 4):
+        told.feed.execution(execution().bare().version(version).raw)
+        assert await told.keys(within=ROLL_UP_IN / 4) == [RUN]
+    assert await told.keys(within=ROLL_UP_IN / 4) == [TASK]
+    assert await told.keys() == []
+
+
+@virtual
+async def test_jobs_and_pods_concern_their_execution():
+    told = await filled()
     told.feed.job(job().version(2).suspended().raw)
-    assert told.keys() == [RUN]
+    assert await told.keys() == [RUN]
     told.feed.pod(pod().version(2).exited(0).raw)
-    assert told.keys() == [RUN]
+    assert await told.keys() == [RUN]
 
 
-def test_what_is_no_news_concerns_nobody():
-    told = filled()
+@virtual
+async def test_what_is_no_news_concerns_nobody():
+    told = await filled()
     told.feed.task(task().raw)
     told.feed.execution(execution().bare().raw)
     told.feed.job(job().raw)
     told.feed.pod(pod().running().raw)
-    assert told.keys() == []
+    assert await told.keys() == []
 
 
-def test_the_last_state_of_a_pod_that_is_gone_may_hold_the_verdict():
-    told = filled()
+@virtual
+async def test_the_last_state_of_a_pod_that_is_gone_may_hold_the_verdict():
+    told = await filled()
     last = pod().version(5).exited(0).raw
     told.feed.pod_gone(Vanished(POD_UID, "team", "p", last))
-    assert told.keys() == [RUN]
+    assert await told.keys() == [RUN]
     world = told.cache.execution_world(RUN, Limits())
     assert world.pods[0].phase == "Succeeded"
     assert world.gone == {POD_UID}
 
 
 @pytest.mark.parametrize("last", [None, job().version(5).complete().raw])
-def test_a_job_that_is_gone_concerns_its_execution(last):
-    told = filled()
+@virtual
+async def test_a_job_that_is_gone_concerns_its_execution(last):
+    told = await filled()
     told.feed.job_gone(Vanished(JOB_UID, "team", "j", last))
-    assert told.keys() == [RUN]
+    assert await told.keys() == [RUN]
     assert told.cache.execution_world(RUN, Limits()).jobs[0].finished is bool(last)
     assert told.cache.execution_world(RUN, Limits()).gone == {JOB_UID}
 
 
-def test_an_execution_that_is_gone_concerns_its_task():
-    told = filled()
+@virtual
+async def test_an_execution_that_is_gone_concerns_its_task():
+    told = await filled()
     told.feed.gone(RUN, EXECUTION_UID)
-    assert told.keys() == [TASK]
+    assert await told.keys() == [TASK]
 
 
-def test_a_task_that_is_gone_concerns_its_executions():
-    told = filled()
+@virtual
+async def test_a_task_that_is_gone_concerns_its_executions():
+    told = await filled()
     told.feed.gone(TASK, TASK_UID)
-    assert told.keys() == [RUN]
+    assert await told.keys() == [RUN]
 
 
-def test_the_end_of_a_namesake_concerns_nobody():
-    told = filled()
+@virtual
+async def test_the_end_of_a_namesake_concerns_nobody():
+    told = await filled()
     told.feed.gone(RUN, "another")
-    assert told.keys() == []
+    assert await told.keys() == []
 
 
 # -- the net below --------------------------------------------------------------------------------
@@ -132,18 +158,20 @@ def resync(told, client):
     return Resync(client, told.cache, told.feed, told.queue)
 
 
-def test_a_resync_finds_what_came_and_what_vanished_and_queues_everything():
-    told = filled()
+@virtual
+async def test_a_resync_finds_what_came_and_what_vanished_and_queues_everything():
+    told = await filled()
     later = execution("build-2", uid="two").bare().version(7)
-    run_virtually(resync(told, Lists([task()], [later])).once())
+    await resync(told, Lists([task()], [later])).once()
     assert told.cache.uid(RUN) is None
-    assert set(told.keys()) == {TASK, Key(Kind.EXECUTION, "team", "build-2")}
+    assert set(await told.keys()) == {TASK, Key(Kind.EXECUTION, "team", "build-2")}
 
 
-def test_a_resync_keeps_what_was_made_anew_under_an_old_name():
-    told = filled()
+@virtual
+async def test_a_resync_keeps_what_was_made_anew_under_an_old_name():
+    told = await filled()
     anew = execution(uid="anew").bare().version(7)
-    run_virtually(resync(told, Lists([task()], [anew])).once())
+    await resync(told, Lists([task()], [anew])).once()
     assert told.cache.uid(RUN) == "anew"
 
 

@@ -13,7 +13,8 @@ def test_identity_and_age_are_read():
     meta = execution("run-1", uid="u").owned().created(5).version(42).generation(3).facts.meta
     assert (meta.namespace, meta.name, meta.uid) == ("team", "run-1", "u")
     assert (meta.resource_version, meta.generation, meta.created_at) == ("42", 3, at(5))
-    assert (meta.task_uid, meta.deleting, meta.annotations) == (TASK_UID, False, {})
+    assert (meta.task_name, meta.task_uid) == ("build", TASK_UID)
+    assert (meta.deleting, meta.annotations) == (False, {})
     assert execution().deleted().facts.meta.deleting
 
 
@@ -23,7 +24,7 @@ def test_only_a_task_of_ours_is_an_owner():
         {"apiVersion": "tekton.dev/v1", "kind": "Task", "uid": "tekton"},
         {"apiVersion": "taskmill.dev/v1alpha1", "kind": "TaskExecution", "uid": "other"},
     ]
-    assert built.facts.meta.task_uid == ""
+    assert (built.facts.meta.task_name, built.facts.meta.task_uid) == ("", "")
 
 
 @pytest.mark.parametrize(

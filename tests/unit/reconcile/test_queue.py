@@ -38,6 +38,16 @@ async def test_keys_come_in_order_and_once():
 
 
 @virtual
+async def test_a_key_added_with_a_delay_becomes_ready_after_it_and_never_later():
+    queue = WorkQueue()
+    queue.add_in("a", 5.0)
+    queue.add_in("a", 3.0)
+    queue.add_in("a", 9.0)
+    assert (await queue.get(), now()) == ("a", 3.0)
+    assert len(queue) == 0
+
+
+@virtual
 async def test_told_while_it_runs_it_runs_exactly_once_more():
     queue = WorkQueue()
     queue.add("a")

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from builders import EXECUTION_UID, T0, event, execution, pod, stamp, task
+from builders import EXECUTION_UID, JOB, T0, event, execution, pod, stamp, task
 from taskmill.api.meta import rfc3339
 from taskmill.kube.client import EVENTS, EXECUTIONS, JOBS, PODS, TASKS
 from taskmill.kube.errors import (
@@ -29,7 +29,7 @@ from taskmill.plan.world import Limits
 from taskmill.reconcile.cache import Cache, Key, Kind
 from taskmill.reconcile.feed import Feed
 from taskmill.reconcile.queue import WorkQueue
-from taskmill.reconcile.reconciler import PassOverError, Reconciler
+from taskmill.reconcile.reconciler import CREATIONS, PassOverError, Reconciler
 from wire.virtual import run_virtually
 
 RUN = Key(Kind.EXECUTION, "team", "build-1")
@@ -60,6 +60,8 @@ class Server:
         self.requests = []
         self.faults = []
         self.before = {}
+        self.down = False
+        self.hangs = None
 
     def fault(self, verb, resource, error, *, applied=False):
         self.faults.append((verb, resource, error, applied))
@@ -87,6 +89,11 @@ class Server:
     async def _request(self, verb, resource, name, apply):
         await asyncio.sleep(0)
         self.requests.append((verb, resource, name))
+        if self.down:
+            raise Unreachable("connection refused")
+        if self.hangs and self.hangs(verb, name):
+            await asyncio.sleep(30)
+            raise UnknownOutcome("no answer")
         if callback := self.before.pop((verb, resource), None):
             callback()
         for fault in self.faults:
@@ -163,15 +170,18 @@ class Operator:
         self.queue = WorkQueue(jitter=lambda: 1.0)
         self.feed = Feed(cache=self.cache, queue=self.queue)
         self.leading = True
+        began = timedelta(minutes=-1)
         self.reconciler = Reconciler(
             client=server,
             cache=self.cache,
             queue=self.queue,
             limits=Limits(),
             is_leading=lambda: self.leading,
-            clock=now,
+            clock=lambda: now() + began,
         )
-        self.worker = None
+        self.reconciler.take_over()  # long before anything happens
+        began = timedelta()
+        self.workers = []
 
     def status(self, name="build-1"):
         return self.server.find(EXECUTIONS, name).get("status") or {}
@@ -189,19 +199,20 @@ class Operator:
         self.feed.pod(self.server.put(PODS, built.raw))
 
     def alive(self):
-        return self.worker is not None and not self.worker.done()
+        return not any(worker.done() for worker in self.workers)
 
 
 @asynccontextmanager
-async def operator(server=None):
+async def operator(server=None, *, workers=1):
     made = Operator(server or Server())
-    made.worker = asyncio.create_task(made.reconciler.work())
+    made.workers = [asyncio.create_task(made.reconciler.work()) for _ in range(workers)]
     try:
         yield made
-        assert made.alive(), "the worker has died"
+        assert made.alive(), "a worker has died"
     finally:
-        made.worker.cancel()
-        await asyncio.gather(made.worker, return_exceptions=True)
+        for worker in made.workers:
+            worker.cancel()
+        await asyncio.gather(*made.workers, return_exceptions=True)
 
 
 async def soon(seconds=0.1):
@@ -395,7 +406,10 @@ async def test_after_an_unknown_outcome_the_execution_is_read_before_the_job_is_
     async with operator() as op:
         op.server.fault("create", JOBS, UnknownOutcome("broken"))
         op.applies(execution())
-        await soon(5)
+        await soon(9.8)
+        assert [verb for verb, _ in op.server.of("create", "get")] == ["create"]
+        assert op.status()["message"] == "step build: the API server refused its Job: broken"
+        await soon(0.5)
         assert [verb for verb, _ in op.server.of("create", "get")] == ["create", "get", "create"]
 
 
@@ -404,7 +418,7 @@ async def test_a_job_whose_creation_was_applied_after_all_is_adopted():
     async with operator() as op:
         op.server.fault("create", JOBS, UnknownOutcome("broken"), applied=True)
         op.applies(execution())
-        await soon(5)
+        await soon(11)
         assert len(op.cache.execution_world(RUN, Limits()).jobs) == 1
         assert len(op.server.of("create")) == 2
         assert op.status()["phase"] == "Pending"
@@ -418,7 +432,7 @@ async def test_a_verdict_of_another_replica_is_read_before_a_job_is_created_agai
         await soon()
         ended = execution().status(phase="Stopped", completedAt=stamp(0))
         op.server.put(EXECUTIONS, ended.raw)
-        await soon(5)
+        await soon(30)
         assert len(op.server.of("create")) == 1
 
 
@@ -430,8 +444,30 @@ async def test_after_a_takeover_the_execution_is_read_before_its_first_job_is_cr
         await soon()
         op.leading = True
         op.reconciler.take_over()
-        await soon()
+        await soon(0.3)
         assert [verb for verb, _ in op.server.of("create", "get")] == ["get", "create"]
+
+
+@pytest.mark.parametrize(("created", "verbs"), [(4, ["get", "create"]), (5, ["create"])])
+@virtual
+async def test_an_execution_made_after_the_takeover_is_not_read_first(created, verbs):
+    """By the API server's clock, which may be some seconds ahead."""
+    async with operator() as op:
+        op.reconciler.take_over()
+        await soon(created)
+        op.applies(execution().created(created))
+        await soon(0.3)
+        assert [verb for verb, _ in op.server.of("create", "get")] == verbs
+
+
+@virtual
+async def test_after_a_takeover_an_execution_is_read_once():
+    async with operator() as op:
+        op.applies(execution())
+        op.reconciler.take_over()
+        op.server.fault("create", JOBS, Forbidden(403, "Forbidden", "exceeded quota: small"))
+        await soon(11)
+        assert [verb for verb, _ in op.server.of("create", "get")] == ["get", "create", "create"]
 
 
 @virtual
@@ -446,7 +482,7 @@ async def test_a_takeover_looks_at_everything():
         op.reconciler.take_over()
         await soon()
         assert op.server.find(TASKS, "build")["status"]
-        assert op.server.of("create")
+        assert RUN in [Key(Kind.EXECUTION, "team", name) for _, name in op.server.of("get")]
 
 
 @virtual
@@ -464,8 +500,13 @@ async def test_a_job_of_ours_that_exists_already_is_adopted():
 
 @pytest.mark.parametrize(
     "theirs",
-    [{"ownerReferences": [{"uid": "somebody"}]}, {"ownerReferences": None}, {"labels": {}}],
-    ids=["another owner", "no owner", "no labels"],
+    [
+        {"ownerReferences": [{"uid": "somebody", "controller": True}]},
+        {"ownerReferences": None},
+        {"ownerReferences": [{"uid": EXECUTION_UID}]},
+        {"labels": {}},
+    ],
+    ids=["another owner", "no owner", "no controller", "no labels"],
 )
 @virtual
 async def test_a_job_of_somebody_else_that_has_our_name_rejects_the_execution(theirs):
@@ -477,7 +518,7 @@ async def test_a_job_of_somebody_else_that_has_our_name_rejects_the_execution(th
     server.find(JOBS, name)["metadata"].update(theirs)
     async with operator(server) as second:
         second.feed.execution(server.find(EXECUTIONS, "build-1"))
-        await soon()
+        await soon(0.3)
         assert (second.status()["phase"], second.status()["reason"]) == ("Failed", "Rejected")
         assert "already exists and is not ours" in second.status()["failureMessage"]
         assert server.of("delete") == []
@@ -497,7 +538,7 @@ async def test_a_refused_job_is_told_in_the_servers_words(error, phase, reason):
     async with operator() as op:
         op.server.fault("create", JOBS, error)
         op.applies(execution())
-        await soon()
+        await soon(2.1)
         told = op.status()
         assert (told["phase"], told["reason"]) == (phase, reason)
         words = told.get("failureMessage") or told["message"]
@@ -541,16 +582,106 @@ async def test_a_refusal_is_forgotten_once_the_job_exists():
 
 
 @virtual
-async def test_nothing_is_said_or_tried_in_a_namespace_that_goes_away():
+async def test_in_a_namespace_that_goes_away_creation_is_tried_every_half_minute():
     async with operator() as op:
         leaving = Forbidden(403, "Forbidden", "unable to create: it is being terminated")
-        op.server.fault("create", JOBS, leaving)
+        for _ in range(10):
+            op.server.fault("create", JOBS, leaving)
         op.applies(execution())
         await soon(29)
-        assert op.server.of("create", "patch") == [("create", op.server.requests[0][2])]
-        assert op.status() == {}
+        assert op.server.of("create", "patch") == [("create", JOB), ("patch", "build-1")]
+        assert (op.status()["phase"], op.status()["reason"]) == ("Pending", "Queued")
+        assert op.status()["message"].endswith("refused its Job: " + leaving.message)
         await soon(2)
         assert len(op.server.of("create")) == 2
+        await soon(60)
+        assert len(op.server.of("create")) == 4
+        assert len(op.server.of("patch")) == 1
+
+
+@virtual
+async def test_creations_that_hang_leave_workers_for_the_deadlines_of_others():
+    async with operator(workers=2 * CREATIONS) as op:
+        op.applies(execution().deadline(10))
+        await soon()
+        op.kubelet(pod().running(1))
+        await soon()
+        op.server.hangs = lambda verb, _: verb == "create"
+        for n in range(5 * CREATIONS):
+            op.applies(execution(f"run-{n}", uid=f"run-{n}"))
+        await asyncio.sleep(9)
+        assert len(op.server.of("create")) == 1 + CREATIONS
+        assert "FailureTarget" not in str(op.status())
+        await asyncio.sleep(1)
+        assert op.status()["reason"] == "DeadlineExceeded"
+        assert op.server.find(PODS, "build-1-x7k2p")["spec"]["activeDeadlineSeconds"] == 1
+        op.server.hangs = None
+        await soon(60)
+        jobs = {name for resource, name in op.server.objects if resource == JOBS}
+        assert len(jobs - {JOB}) == 5 * CREATIONS
+
+
+@virtual
+async def test_an_outage_costs_hardly_a_request_and_delays_nobody_when_it_is_over():
+    async with operator(workers=32) as op:
+        op.server.down = True
+        for n in range(500):
+            op.applies(execution(f"run-{n}", uid=f"run-{n}"))
+        await soon(30)
+        assert len(op.server.requests) <= 500 + 30
+        op.server.requests.clear()
+        await soon(600)
+        assert 590 <= len(op.server.requests) <= 600
+        op.server.down = False
+        await soon(2)
+        jobs = [name for resource, name in op.server.objects if resource == JOBS]
+        assert len(jobs) == 500
+
+
+@virtual
+async def test_an_outage_in_which_the_lease_was_lost_strands_nobody():
+    """Who was to ask is gone when this replica leads again."""
+    async with operator() as op:
+        op.server.down = True
+        op.applies(execution("first", uid="first"))
+        await soon()
+        op.leading = False
+        await soon(5)
+        op.feed.gone(Key(Kind.EXECUTION, "team", "first"), "first")
+        op.leading = True
+        op.reconciler.take_over()
+        op.applies(execution())
+        await soon()
+        op.server.down = False
+        await soon(5)
+        assert [name for resource, name in op.server.objects if resource == JOBS] == [JOB]
+
+
+@virtual
+async def test_events_that_cannot_be_read_keep_nobody_waiting():
+    async with operator() as op:
+        op.server.fault("list", EVENTS, Forbidden(403, "Forbidden", "no"))
+        op.applies(execution())
+        await soon()
+        op.kubelet(pod().on())
+        await soon(5)
+        memory = op.cache.memory(RUN)
+        assert (memory.events, memory.events_at is not None) == ((), True)
+        assert op.status()["phase"] == "Pending"
+        assert len(op.server.of("list")) == 1
+        await soon(10)
+        assert len(op.server.of("list")) == 2
+
+
+@virtual
+async def test_a_pass_that_acts_without_effect_is_no_hot_loop():
+    async with operator() as op:
+        op.applies(execution().deadline(60))
+        await soon()
+        op.kubelet(pod().running(1))
+        op.feed._cache.observe_pod = lambda _: None  # it never comes to see what it did
+        await soon(62)
+        assert 1 <= len([r for r in op.server.requests if r[:2] == ("patch", PODS)]) <= 25
 
 
 @virtual
@@ -563,7 +694,8 @@ async def test_an_execution_of_somebody_else_that_has_our_name_is_told_by_the_ta
     server.find(EXECUTIONS, name)["metadata"]["ownerReferences"] = []
     async with operator(server) as second:
         second.applies(task())
-        await soon()
+        await soon(5)
+        assert len([r for r in server.requests if r[:2] == ("create", EXECUTIONS)]) == 2
         told = server.find(TASKS, "build")["status"]
         (stalled,) = [c for c in told["conditions"] if c["type"] == "Stalled"]
         assert stalled["reason"] == "Rejected"

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from builders import at
-from taskmill.kube.errors import error_from
+from builders import at, refusal
+from taskmill.kube.errors import UnknownOutcome, error_from
 from taskmill.plan.world import Refusal, Refused
-from taskmill.reconcile.refusals import is_terminating, refused
+from taskmill.reconcile.refusals import refused
 
 
 def answer(status, reason, message, details=None):
@@ -52,7 +52,7 @@ WEBHOOK = 'admission webhook "policy.example.com" denied the request: no'
     ids=lambda value: getattr(value, "message", None) and value.message[:40],
 )
 def test_a_refusal_is_tried_again_only_where_that_can_help(error, kind):
-    assert refused(error, at(3)) == Refused(kind, error.message, at(3))
+    assert refused(error, at(3), None) == Refused(kind, error.message, at(3), at(13))
 
 
 @pytest.mark.parametrize(
@@ -65,12 +65,12 @@ def test_a_refusal_is_tried_again_only_where_that_can_help(error, kind):
     ids=["a webhook that gives no code", "a webhook with a code of its own", "too large"],
 )
 def test_a_refusal_of_an_unusual_kind_is_final_too(error):
-    assert refused(error, at(0)).kind is Refusal.FINAL
+    assert refused(error, at(0), None).kind is Refusal.FINAL
 
 
 def test_the_servers_words_are_kept_in_one_line():
     error = answer(422, "Invalid", "first\n\x1b[31msecond " + "x" * 1000)
-    words = refused(error, at(0)).message
+    words = refused(error, at(0), None).message
     assert words.startswith("first second xxx")
     assert len(words) == 400
 
@@ -93,5 +93,37 @@ def test_the_servers_words_are_kept_in_one_line():
         (QUOTA, False),
     ],
 )
-def test_a_namespace_that_goes_away_is_recognised(error, terminating):
-    assert is_terminating(error) is terminating
+def test_a_namespace_that_goes_away_is_left_alone_for_a_while(error, terminating):
+    told = refused(error, at(0), None)
+    assert told.again_at == at(30 if terminating else 10)
+    if terminating:
+        assert told.kind is Refusal.PASSING
+
+
+def test_what_is_missing_may_come():
+    error = answer(404, "NotFound", 'namespaces "team" not found')
+    assert refused(error, at(3), None) == Refused(Refusal.PASSING, error.message, at(3), at(33))
+
+
+def test_a_throttled_creation_waits_as_long_as_it_is_told():
+    error = error_from(429, "{}", retry_after="7")
+    told = refused(error, at(3), None)
+    assert (told.kind, told.since, told.again_at) == (Refusal.PASSING, at(3), at(10))
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (UnknownOutcome("the connection broke"), "the connection broke"),
+        (UnknownOutcome("500", error=answer(500, "", "webhook is away")), "webhook is away"),
+    ],
+    ids=["no answer", "a server error"],
+)
+def test_an_unknown_outcome_may_pass(error, words):
+    assert refused(error, at(3), None) == Refused(Refusal.PASSING, words, at(3), at(13))
+
+
+@pytest.mark.parametrize("error", [QUOTA, UnknownOutcome("broken")], ids=["refused", "unknown"])
+def test_a_row_of_refusals_began_with_the_first(error):
+    told = refused(error, at(50), refusal(Refusal.PASSING, seconds=3))
+    assert (told.since, told.again_at) == (at(3), at(60))

@@ -1,0 +1,39 @@
+"""So many at a time, and the others in the order in which they came."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from taskmill.reconcile.cache import Key
+
+
+class NoPlaceError(Exception):
+    """All places are taken; the key is queued when one becomes free."""
+
+
+class Gate:
+    """Keeps what may hang (a creation that waits for a webhook) from taking all workers.
+
+    `again` queues a key that found no place.
+    """
+
+    def __init__(self, places: int, again: Callable[[Key], None]) -> None:
+        self._free = places
+        self._again = again
+        self._waiting: dict[Key, None] = {}
+
+    @contextmanager
+    def place(self, key: Key) -> Iterator[None]:
+        """A place for as long as this lasts. Raises `NoPlaceError`."""
+        if not self._free:
+            self._waiting[key] = None
+            raise NoPlaceError
+        self._waiting.pop(key, None)
+        self._free -= 1
+        try:
+            yield
+        finally:
+            self._free += 1
+            if self._waiting:
+                first = next(iter(self._waiting))
+                del self._waiting[first]
+                self._again(first)

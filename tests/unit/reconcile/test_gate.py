@@ -1,0 +1,43 @@
+"""A gate lets so many in; the others come in their order, and nobody is forgotten."""
+
+import pytest
+
+from taskmill.reconcile.cache import Key, Kind
+from taskmill.reconcile.gate import Gate, NoPlaceError
+
+
+def key(name):
+    return Key(Kind.EXECUTION, "team", name)
+
+
+def test_who_finds_no_place_is_called_when_one_is_free_first_come_first_served():
+    called = []
+    gate = Gate(1, called.append)
+    with gate.place(key("a")):
+        for name in ("b", "c", "b"):
+            with pytest.raises(NoPlaceError), gate.place(key(name)):
+                pass
+        assert called == []
+    assert called == [key("b")]
+    with gate.place(key("b")):
+        pass
+    assert called == [key("b"), key("c")]
+
+
+def test_a_place_is_given_back_whatever_happens():
+    gate = Gate(1, [].append)
+    with pytest.raises(ValueError, match="broken"), gate.place(key("a")):
+        raise ValueError("broken")
+    with gate.place(key("b")):
+        pass
+
+
+def test_who_got_in_by_itself_is_not_called_again():
+    called = []
+    gate = Gate(1, called.append)
+    with gate.place(key("a")), pytest.raises(NoPlaceError), gate.place(key("b")):
+        pass
+    called.clear()
+    with gate.place(key("b")):
+        pass
+    assert called == []
