@@ -443,10 +443,11 @@ def of_execution_status() -> Iterator[Refusal]:
     step = "status.steps[0]"
     given = {"status.steps": [{"id": "a", "phase": "Running"}]}
     for at, room in (("status", None), (step, given)):
-        for key, longest in (("reason", 63), ("message", 1024), ("failureMessage", 1024)):
+        for key, longest in (("reason", 63), ("failureMessage", 1024)):
             yield from text(kind, f"{at}.{key}", longest, given=room)
         yield from moment(kind, f"{at}.startedAt", given=room)
         yield from moment(kind, f"{at}.completedAt", given=room)
+    yield from text(kind, "status.message", 1024)
     yield from moment(kind, "status.deadline")
     yield not_below(kind, "status.statusVersion", 0)
     yield not_below(kind, "status.observedGeneration", 0)

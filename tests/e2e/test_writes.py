@@ -20,11 +20,18 @@ SECONDS = "sleep 3"
 def before(user: User, cluster: Handle) -> Counter[str]:
     """The counts before the test, once other tests' namespaces write nothing any more."""
     separate(cluster)
+    # Other tests' namespaces are still being emptied, and what is told of them are writes too.
+    user.wait(lambda: others(user) == [], within=100)
     user.apply(execution("warm", run_spec("true")))
     user.end("warm")
     # The server knows the FlowSchema once it has counted by it.
     user.wait(lambda: counted(cluster)["all"])
     return quiet(cluster)
+
+
+def others(user: User) -> list[str]:
+    found = (n.metadata.name for n in user.core.list_namespace().items)
+    return [name for name in found if name.startswith("test-") and name != user.namespace]
 
 
 def quiet(cluster: Handle) -> Counter[str]:
