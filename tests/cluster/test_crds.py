@@ -20,6 +20,7 @@ import pytest
 import yaml
 from kubernetes import client, config
 
+from cluster.process import wait_for
 from taskmill.api.crds import manifests
 from taskmill.api.meta import GROUP, VERSION
 
@@ -858,6 +859,12 @@ def test_null_in_any_optional_field_passes_server_side_apply(cluster, copies, na
 @pytest.mark.parametrize("part", ["", ".spec", ".status"])
 def test_explain_has_words_for_every_field(cluster, crds, kind, part):
     resource = f"{PLURALS[kind]}.{GROUP}{part}"
+    # The server describes kinds that are new to it some time after it serves them.
+    wait_for(
+        lambda: not cluster.kubectl("explain", resource, check=False).returncode,
+        f"{resource} to be described",
+        timeout=100,
+    )
     plain = cluster.kubectl("explain", resource).stdout
     assert "DESCRIPTION:" in plain
     whole = cluster.kubectl("explain", resource, "--recursive").stdout
