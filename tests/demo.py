@@ -61,6 +61,7 @@ def _local() -> None:
 The cluster and the operator are left running.
   use them:      export KUBECONFIG={cluster.kubeconfig}
                  kubectl -n {NAMESPACE} get te
+  images:        ubuntu:latest and busybox:latest, made here; there is no other
   operator log:  {cluster.sandbox.log(resident.NAME)}
   stop them:     make cluster-down""")
 

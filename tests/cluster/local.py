@@ -160,7 +160,7 @@ class LocalCluster:
         for component in COMPONENTS:
             name = component.name
             process = self.sandbox.process(name)
-            if process is None and component.optional:
+            if component.optional and not self.sandbox.started(name):
                 continue
             yield Part(
                 name, process.pid if process else None, process is not None and self._well(name)

@@ -200,6 +200,10 @@ class Sandbox:
         process = Process.recorded(self._record(name))
         return process if process and process.alive else None
 
+    def started(self, name: str) -> bool:
+        """Whether it was started and not stopped since; it may have ended by itself."""
+        return self._record(name).exists()
+
     def stop(self, name: str) -> None:
         if process := self.process(name):
             process.stop()

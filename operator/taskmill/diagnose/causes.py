@@ -454,7 +454,7 @@ def _pull_words(message: str) -> str:
 
 def _scheduler_words(note: Note) -> str:
     # The second sentence, about preemption, repeats the first for whoever is not the scheduler.
-    return quote(note.message.split(" preemption: ")[0])
+    return quote(note.message.split(" preemption: ")[0]).rstrip(" ,")
 
 
 def _runtime_words(message: str) -> str:
