@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cluster.handle import Handle
+from cluster.local import LocalCluster
 from e2e.install import install
 from e2e.process import OperatorProcess
 from e2e.user import User, execution, run_spec
@@ -14,6 +15,7 @@ pytestmark = pytest.mark.cluster
 
 def test_an_operator_that_was_there_before_its_kinds_serves_them(
     cluster: Handle,
+    local_cluster: LocalCluster,  # it deletes the kinds, and all there is of them
     operator: OperatorProcess,
     operator_kubeconfig: Path,
     tmp_path: Path,
