@@ -14,7 +14,7 @@ from taskmill.plan.world import Limits
 
 PREFIX = "TASKMILL_"
 LEAST_RETENTION = timedelta(minutes=2)
-"""A Job's name is what a late duplicate of its creation runs into (DESIGN §2)."""
+"""A Job's name is what a late duplicate of its creation runs into."""
 
 
 class SettingsError(ValueError):

@@ -1,8 +1,8 @@
 """The ordered causes: the first that recognises what it sees speaks.
 
-The order is DESIGN §3's precedence. A cause is a function from `Seen` to a `Finding`, or None when
-it does not apply; reason and sentence are always born together. To teach taskmill a new cause,
-write one function and put it into `CAUSES` where it belongs.
+The order is that of the table in `api/reasons.py`. A cause is a function from `Seen` to a
+`Finding`, or None when it does not apply; reason and sentence are always born together. To teach
+taskmill a new cause, write one function and put it into `CAUSES` where it belongs.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 SENTENCE_BYTES = 1024
-"""Longest failureMessage or message, in UTF-8 (DESIGN §1)."""
+"""Longest failureMessage or message, in UTF-8."""
 
 LINE_CHARS = 400
 """Longest quotation from a log or from the server inside a sentence."""

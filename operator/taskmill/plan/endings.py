@@ -71,7 +71,7 @@ def recorded(world: ExecutionWorld) -> Ending | None:
 def due(
     world: ExecutionWorld, attempt: Attempt, deadline: datetime, now: datetime
 ) -> Ending | None:
-    """The first ending that is due, in the order of DESIGN §3's table."""
+    """The first ending that is due, in the order of the table of reasons."""
     step, finding = attempt.step, attempt.finding
     spec = world.execution.spec
     if spec and spec.desired_phase:

@@ -1,4 +1,4 @@
-"""The Job of one attempt of a step (DESIGN §2). Byte-stable: golden tests pin it."""
+"""The Job of one attempt of a step. Byte-stable: golden tests pin it."""
 
 from __future__ import annotations
 

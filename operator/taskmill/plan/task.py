@@ -19,7 +19,7 @@ from taskmill.plan.job import owner_reference
 from taskmill.plan.world import Execution, Limits, Refusal, Refused, Task, TaskWorld
 
 ROLL_UP_APART = timedelta(seconds=1)
-"""Least time between two writes of a Task's status (DESIGN §1)."""
+"""Least time between two writes of a Task's status."""
 
 
 def decide(world: TaskWorld, now: datetime) -> Decision:

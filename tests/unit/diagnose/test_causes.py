@@ -1,4 +1,4 @@
-"""Every cause with the sentence it is told in, in the order of DESIGN §3's table."""
+"""Every cause with the sentence it is told in, in the order of the table of reasons."""
 
 from datetime import timedelta
 
@@ -636,7 +636,7 @@ def test_a_disruption_that_is_only_announced_ends_nothing():
 
 
 def test_a_suspended_job_whose_pod_was_taken_away_waits_again():
-    """Kueue preempts by suspending: the same attempt is queued anew (DESIGN §2)."""
+    """Kueue preempts by suspending: the same attempt is queued anew."""
     taken = pod().running().deleted()
     for what in (
         seen(job().suspended(), taken, pod_gone=True),
