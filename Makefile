@@ -25,6 +25,13 @@ unit: setup ## The tests that need no cluster
 crds: setup ## Write crds/ from the models
 	$(BIN)/taskmill crds crds
 
+record: setup ## Play every way to fail on the local cluster, and record it for docs and unit tests
+	TASKMILL_RECORD=1 $(BIN)/python -m pytest tests/e2e/verdicts
+	@$(MAKE) docs
+
+docs: setup ## Write the generated pages of docs/
+	@PYTHONPATH=tests $(BIN)/python -m docs
+
 cluster: setup ## Start a Kubernetes on this machine (as root)
 	@$(CLUSTER) up --install
 
@@ -55,4 +62,4 @@ setup: .venv/.installed
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-.PHONY: help demo test check unit crds cluster status cluster-down bench lock setup
+.PHONY: help demo test check unit crds record docs cluster status cluster-down bench lock setup

@@ -30,6 +30,7 @@ from taskmill.plan.world import (
     Refused,
     Task,
     TaskWorld,
+    Trouble,
 )
 from taskmill.reconcile.parse import parse_execution, parse_task
 
@@ -65,8 +66,12 @@ class Built:
         self.raw["metadata"]["creationTimestamp"] = stamp(seconds)
         return self
 
-    def deleted(self, seconds: float = 0) -> Self:
-        self.raw["metadata"]["deletionTimestamp"] = stamp(seconds)
+    def deleted(self, seconds: float = 0, *, grace: int = 0) -> Self:
+        """Somebody asked for its deletion; the API server writes when that is to be over."""
+        self.raw["metadata"] |= {
+            "deletionTimestamp": stamp(seconds + grace),
+            "deletionGracePeriodSeconds": grace,
+        }
         return self
 
     def version(self, version: int) -> Self:
@@ -183,6 +188,23 @@ class PodBuilder(Built):
             del ended["exitCode"]
         return self._state(container, {"terminated": ended})
 
+    def crashing(self, code: int, log: str = "", *, container: str = "proxy") -> Self:
+        """A native sidecar that ended and is soon started again."""
+        self.exited(code, log, container=container)
+        group = self.raw["status"]["initContainerStatuses"]
+        before = next(s for s in group if s["name"] == container)["state"]
+        self.waiting("CrashLoopBackOff", "back-off 10s restarting", container=container)
+        next(s for s in group if s["name"] == container).update(lastState=before, restartCount=1)
+        return self
+
+    def silent(self) -> Self:
+        """As the node controller says it of a node that does not answer: without a reason."""
+        return self.condition("Ready", "False")
+
+    def grace(self, seconds: int) -> Self:
+        self.raw["spec"]["terminationGracePeriodSeconds"] = seconds
+        return self
+
     def phase(self, phase: str, reason: str = "", message: str = "") -> Self:
         status = self.raw["status"]
         status["phase"] = phase
@@ -238,6 +260,11 @@ class JobBuilder(Built):
 
     def suspended(self) -> Self:
         self.raw["spec"]["suspend"] = True
+        return self
+
+    def started(self, seconds: float = 0) -> Self:
+        """Its controller has taken it up."""
+        self.raw["status"]["startTime"] = stamp(seconds)
         return self
 
     def failed(
@@ -439,6 +466,7 @@ def world(
     events_at: float | None = None,
     gone: Iterable[str] = (),
     refused: Refused | None = None,
+    trouble: Trouble | None = None,
     written_at: float | None = None,
     owner_alive: bool = True,
     limits: Limits | None = None,
@@ -457,6 +485,7 @@ def world(
         events=tuple(map(parse_event, events)),
         events_at=None if events_at is None else at(events_at),
         refused=refused,
+        trouble=trouble,
         written_at=None if written_at is None else at(written_at),
     )
 
@@ -487,6 +516,8 @@ def task_world(
 
 def stored(before: W, decision: Decision, now: datetime) -> W:
     """The world after its new status went to the API and came back; the same without one."""
+    if isinstance(before, ExecutionWorld):
+        before = replace(before, trouble=decision.trouble)
     if decision.status is None:
         return before
     back = type(decision.status).model_validate(json.loads(json.dumps(decision.status.to_api())))

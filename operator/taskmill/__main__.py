@@ -51,6 +51,8 @@ def _operate() -> int:
         print(f"taskmill: {error}", file=sys.stderr)  # noqa: T201
         return 2
     log.configure(settings.log_level)
+    # The API server stores what is nested 10,000 deep; one such object must not stop all lists.
+    sys.setrecursionlimit(12_000)
     try:
         asyncio.run(app.run(settings, credentials))
     except Exception as error:  # noqa: BLE001 - the last word before the exit code

@@ -49,6 +49,7 @@ class Settings:
                 timeout=_duration(env, "TIMEOUT", DEFAULT_TIMEOUT),
                 job_retention=retention,
                 restricted=_choice(env, "POD_SECURITY", ("", "restricted")) == "restricted",
+                log_tail=_choice(env, "LOG_TAIL", ("on", "off")) == "on",
             ),
             log_level=_choice(env, "LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),
         )

@@ -10,6 +10,7 @@ from cluster.components import NODE
 from cluster.handle import KubectlError
 from cluster.local import LocalCluster
 from cluster.process import ClusterError
+from cluster.settings import Settings
 
 
 def main() -> int:
@@ -49,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
 def _up(cluster: LocalCluster, arguments: argparse.Namespace) -> None:
     if arguments.install:
         preflight.install_packages()
-    if not cluster.up(qps=arguments.qps):
+    if not cluster.up(Settings(qps=arguments.qps)):
         print(f"{cluster.name} is already running and well")
     _tell_how_to_use(cluster)
 

@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster import build, registry
+from cluster import build, logind, registry
 from cluster.sandbox import INSIDE_PROGRAMS, INSIDE_STATE
+from cluster.settings import Settings
 
 NODE = "node-1"
 API_PORT = 6443
@@ -26,6 +27,7 @@ _PKI = f"{STATE}/pki"
 _KUBE = f"{INSIDE_PROGRAMS}/kube"
 # Controllers for clouds and for handing out pod networks have nothing to do on one node.
 _CONTROLLERS = "*,-node-ipam-controller,-cloud-node-lifecycle-controller"
+_LOST_STATES = ("not-ready", "unreachable")
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ COMPONENTS = (
     Component("apiserver", f"https://{{address}}:{API_PORT}/readyz"),
     Component("controller-manager", "https://{address}:10257/healthz"),
     Component("scheduler", "https://{address}:10259/healthz"),
+    # For a node that can be shut down.
+    Component("logind", optional=True),
     Component("kubelet", "http://{address}:10248/healthz"),
     Component("proxy", "http://{address}:10256/healthz"),
     Component("kwok", f"http://{{address}}:{_KWOK_PORT}/healthz", optional=True),
@@ -58,17 +62,17 @@ def health_url(name: str, address: str) -> str:
     return url.format(address=address)
 
 
-def command(name: str, *, address: str, qps: int | None) -> list[str]:
+def command(name: str, *, address: str, settings: Settings) -> list[str]:
     """The command line of a component inside the sandbox."""
     commands: dict[str, list[str]] = {
         "etcd": _etcd(address),
-        "apiserver": _apiserver(address),
-        "controller-manager": _controller_manager(qps),
-        "scheduler": _scheduler(qps),
+        "apiserver": _apiserver(address, settings),
+        "controller-manager": _controller_manager(settings),
+        "scheduler": _scheduler(settings.qps),
         "containerd": ["containerd", "--config", f"{STATE}/containerd.toml"],
         "kubelet": _kubelet(address),
         "proxy": [_KUBE, "proxy", f"--config={STATE}/proxy.json", f"--hostname-override={NODE}"],
-        "kwok": _kwok(),
+        "kwok": _kwok(settings),
     }
     return commands[name]
 
@@ -89,7 +93,9 @@ def _etcd(address: str) -> list[str]:
     # fmt: on
 
 
-def _apiserver(address: str) -> list[str]:
+def _apiserver(address: str, settings: Settings) -> list[str]:
+    seconds = settings.toleration
+    tolerations = [f"--default-{state}-toleration-seconds={seconds}" for state in _LOST_STATES]
     return [
         _KUBE,
         "apiserver",
@@ -111,10 +117,13 @@ def _apiserver(address: str) -> list[str]:
         f"--kubelet-client-certificate={_PKI}/admin.crt",
         f"--kubelet-client-key={_PKI}/admin.key",
         "--kubelet-preferred-address-types=InternalIP",
+        *([] if seconds is None else tolerations),
     ]
 
 
-def _controller_manager(qps: int | None) -> list[str]:
+def _controller_manager(settings: Settings) -> list[str]:
+    grace = settings.monitor_grace
+    watchful = [f"--node-monitor-grace-period={grace}s", "--node-monitor-period=1s"]
     return [
         _KUBE,
         "controller-manager",
@@ -124,8 +133,9 @@ def _controller_manager(qps: int | None) -> list[str]:
         "--use-service-account-credentials",
         "--leader-elect=false",
         f"--controllers={_CONTROLLERS}",
-        *_rates(qps),
-        *(["--concurrent-job-syncs=40"] if qps else []),
+        *([] if grace is None else watchful),
+        *_rates(settings.qps),
+        *(["--concurrent-job-syncs=40"] if settings.qps else []),
     ]
 
 
@@ -146,6 +156,8 @@ def _rates(qps: int | None) -> list[str]:
 
 def _kubelet(address: str) -> list[str]:
     return [
+        "env",
+        f"DBUS_SYSTEM_BUS_ADDRESS={logind.ADDRESS}",
         _KUBE,
         "kubelet",
         f"--config={STATE}/kubelet.json",
@@ -155,7 +167,7 @@ def _kubelet(address: str) -> list[str]:
     ]
 
 
-def _kwok() -> list[str]:
+def _kwok(settings: Settings) -> list[str]:
     return [
         f"{INSIDE_PROGRAMS}/kwok",
         f"--kubeconfig={STATE}/admin.conf",
@@ -164,7 +176,7 @@ def _kwok() -> list[str]:
         f"--server-address=0.0.0.0:{_KWOK_PORT}",
         # Beside the pods of the real node, whose addresses are elsewhere.
         "--cidr=10.245.0.0/16",
-        "--node-lease-duration-seconds=40",
+        f"--node-lease-duration-seconds={_lease(settings)}",
         "--v=WARN",
     ]
 
@@ -186,11 +198,10 @@ def kwok_node(name: str) -> dict[str, object]:
     }
 
 
-def write_configuration(folder: Path, *, address: str, cgroup: str) -> None:
+def write_configuration(folder: Path, *, address: str) -> None:
     (folder / "containerd.toml").write_text(_CONTAINERD)
     (folder / "cni").mkdir()
     (folder / "cni" / "10-bridge.conflist").write_text(json.dumps(_CNI))
-    (folder / "kubelet.json").write_text(json.dumps(_kubelet_configuration(address, cgroup)))
     (folder / "proxy.json").write_text(json.dumps(_proxy_configuration(address)))
     # Pods need not know which name servers this machine has: they cannot reach them.
     (folder / "resolv.conf").write_text("")
@@ -235,7 +246,7 @@ _CNI = {
 }
 
 
-def _kubelet_configuration(address: str, cgroup: str) -> dict[str, object]:
+def kubelet_configuration(address: str, cgroup: str, settings: Settings) -> dict[str, object]:
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -271,6 +282,30 @@ def _kubelet_configuration(address: str, cgroup: str) -> dict[str, object]:
         "serializeImagePulls": False,
         # Tests start many pods at once, and each pulls; the default is five pulls a second.
         "registryPullQPS": 0,
+        **_signs_of_life(settings),
+        **_shutdown(settings),
+    }
+
+
+def _signs_of_life(settings: Settings) -> dict[str, object]:
+    """Where a node is soon given up as lost, it has to be heard of more often."""
+    if settings.monitor_grace is None:
+        return {}
+    return {"nodeStatusUpdateFrequency": "1s", "nodeLeaseDurationSeconds": _lease(settings)}
+
+
+def _lease(settings: Settings) -> int:
+    """Seconds. A node renews its lease after a quarter of them."""
+    return 40 if settings.monitor_grace is None else 4
+
+
+def _shutdown(settings: Settings) -> dict[str, object]:
+    if settings.shutdown_grace is None:
+        return {}
+    return {
+        "shutdownGracePeriod": f"{settings.shutdown_grace}s",
+        # Of it; ordinary pods have the rest.
+        "shutdownGracePeriodCriticalPods": "1s",
     }
 
 

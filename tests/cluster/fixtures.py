@@ -20,12 +20,15 @@ import pytest
 
 from cluster import build, preflight
 from cluster.handle import Handle
-from cluster.local import CHECKOUT, LocalCluster
-from cluster.process import ClusterError, wait_for
+from cluster.local import LocalCluster
+from cluster.process import ClusterError, alone, wait_for
+from cluster.settings import CHECKOUT, Settings
 
 __all__ = [
     "cluster",
     "crds",
+    "doomed_cluster",
+    "doomed_namespace",
     "local_cluster",
     "namespace",
     "pytest_collection_finish",
@@ -33,7 +36,7 @@ __all__ = [
 ]
 
 _KIND_NAME = "taskmill-test"
-_FIXTURES = {"cluster", "local_cluster"}
+_FIXTURES = {"cluster", "doomed_cluster", "local_cluster"}
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -72,14 +75,35 @@ def running_cluster() -> Iterator[Handle | LocalCluster]:
             with kind() as handle:
                 yield handle
         case _:
-            local = LocalCluster()
-            try:
-                started = local.up()
-            except ClusterError as error:
-                pytest.fail(str(error), pytrace=False)
-            yield local
-            if started:
-                local.down()
+            with running(LocalCluster()) as local:
+                yield local
+
+
+@pytest.fixture(scope="session")
+def doomed_cluster() -> Iterator[LocalCluster]:
+    """One more, for what its node does not survive: soon given up as lost, shut down, starved."""
+    if which() != "local":
+        pytest.skip("needs a local cluster, on whose node nobody else depends")
+    settings = Settings(monitor_grace=8, toleration=5, shutdown_grace=20)
+    # Another session would be surprised by what this one does to the node.
+    with alone(Path(__file__).parent, timeout=100), running(LocalCluster(1), settings) as local:
+        # Where every node is lost, it is the network that is blamed, and no pod is evicted.
+        local.kwok(1)
+        yield local
+
+
+@contextlib.contextmanager
+def running(local: LocalCluster, settings: Settings | None = None) -> Iterator[LocalCluster]:
+    """The local cluster, for as long as this lasts unless it ran before."""
+    try:
+        started = local.up(settings or Settings())
+    except ClusterError as error:
+        pytest.fail(str(error), pytrace=False)
+    try:
+        yield local
+    finally:
+        if started:
+            local.down()
 
 
 @pytest.fixture(scope="session")
@@ -97,6 +121,18 @@ def crds(cluster: Handle) -> list[str]:
 @pytest.fixture
 def namespace(cluster: Handle) -> Iterator[str]:
     """A namespace of the test's own, ready for pods. It is deleted behind the test's back."""
+    with namespace_on(cluster) as name:
+        yield name
+
+
+@pytest.fixture
+def doomed_namespace(doomed_cluster: LocalCluster) -> Iterator[str]:
+    with namespace_on(doomed_cluster.handle) as name:
+        yield name
+
+
+@contextlib.contextmanager
+def namespace_on(cluster: Handle) -> Iterator[str]:
     name = f"test-{uuid.uuid4().hex[:10]}"
     cluster.kubectl("create", "namespace", name)
     # A pod that comes before its service account is refused.

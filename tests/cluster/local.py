@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from signal import SIGUSR1
 
 from cluster import build, components, health, images, preflight
 from cluster.components import COMPONENTS, NODE
@@ -19,9 +21,11 @@ from cluster.pki import Authority
 from cluster.process import ClusterError, alone, tail, wait_for
 from cluster.registry import Store
 from cluster.sandbox import Sandbox
+from cluster.settings import CHECKOUT, Settings
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 _WELL = 90  # seconds; a busy machine with two cores takes some ten
+_OWN = ("registry", "logind")  # programs in Python, beside this one
+_USUAL = Settings()
 
 
 def _say(text: str) -> None:
@@ -35,14 +39,6 @@ class Part:
     name: str
     pid: int | None
     well: bool
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a running cluster was started with, kept beside it."""
-
-    checkout: str = str(CHECKOUT)
-    qps: int | None = None
 
 
 class LocalCluster:
@@ -64,24 +60,22 @@ class LocalCluster:
 
     # Up and down
 
-    def up(self, *, qps: int | None = None) -> bool:
-        """Makes sure that the cluster runs and is well; False when it already did.
-
-        `qps` lifts the client limits of controllers and scheduler, for benchmarks.
-        """
+    def up(self, settings: Settings = _USUAL) -> bool:
+        """Makes sure that the cluster runs so and is well; False when it already did."""
         with self._alone():
             self._refuse_foreign()
             if self.running:
                 unwell = [part.name for part in self.parts() if not part.well]
                 if not unwell and self._node_ready():
-                    self._set_qps(qps)
+                    self._refuse_other(settings)
+                    self._set_qps(settings.qps)
                     return False
                 self._say(f"not well: {', '.join(unwell) or NODE}; starting afresh")
             preflight.check()
             build.ensure(build.PAUSE, build.KUBE)
             self.sandbox.destroy()
             try:
-                self._start(Settings(qps=qps))
+                self._start(settings)
             except BaseException:
                 # What went wrong is in the exception; half a cluster is of no use to anyone.
                 self._destroy()
@@ -108,9 +102,8 @@ class LocalCluster:
         self.sandbox.create()
         self._remember(settings)
         self._make_certificates()
-        components.write_configuration(
-            self.folder, address=self.sandbox.address, cgroup=self.sandbox.cgroup
-        )
+        components.write_configuration(self.folder, address=self.sandbox.address)
+        self._configure_kubelet()
         self._say("starting etcd, the API server and containerd")
         for name in ("etcd", "apiserver", "containerd", "registry"):
             self.start(name)
@@ -118,14 +111,16 @@ class LocalCluster:
         self._wait_until_well("apiserver")
         self._fence_services()
         self._say("starting the controllers, the scheduler and the node")
-        for name in ("controller-manager", "scheduler", "kubelet", "proxy"):
+        for name in ("controller-manager", "scheduler"):
+            self.start(name)
+        if settings.shutdown_grace is not None:
+            self.start("logind")
+        for name in ("kubelet", "proxy"):
             self.start(name)
         for component in COMPONENTS:
             if not component.optional:
                 self._wait_until_well(component.name)
-        wait_for(
-            self._node_ready, f"{NODE} to be ready", timeout=_WELL, log=self.sandbox.log("kubelet")
-        )
+        self._wait_until_node_ready()
         wait_for(
             lambda: self.handle.get("serviceaccount", "default", "default"),
             "the first service account",
@@ -138,13 +133,13 @@ class LocalCluster:
 
     def start(self, name: str) -> None:
         """Starts one component, as at the beginning or after `stop`."""
-        if name == "registry":
-            script = Path(__file__).with_name("registry.py")
-            command = [sys.executable, str(script), str(self._store.folder)]
-            self.sandbox.start_beside(name, command)
+        if name in _OWN:
+            script = str(Path(__file__).with_name(f"{name}.py"))
+            arguments = [str(self._store.folder)] if name == "registry" else []
+            self.sandbox.start_beside(name, [sys.executable, script, *arguments])
             return
-        address, qps = self.sandbox.address, self.settings.qps
-        self.sandbox.start(name, components.command(name, address=address, qps=qps))
+        address, settings = self.sandbox.address, self.settings
+        self.sandbox.start(name, components.command(name, address=address, settings=settings))
 
     def stop(self, name: str) -> None:
         """Stops one component, as if it had crashed; everything else runs on."""
@@ -168,7 +163,7 @@ class LocalCluster:
 
     def _well(self, name: str) -> bool:
         if name == "containerd":
-            return self._ctr("version") is not None
+            return self._containerd_does("version")
         url = components.health_url(name, self.sandbox.address)
         return health.answers(url) if url else True
 
@@ -182,10 +177,62 @@ class LocalCluster:
 
         wait_for(well, f"{name} to be well", timeout=_WELL, log=log)
 
+    def _wait_until_node_ready(self) -> None:
+        log = self.sandbox.log("kubelet")
+        wait_for(self._node_ready, f"{NODE} to be ready", timeout=_WELL, log=log)
+
     def _node_ready(self) -> bool:
         node = self.handle.get("node", NODE)
         conditions = node["status"].get("conditions", []) if node else []
         return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+    # Misfortunes of the node; for one that is lost, `stop` the kubelet
+
+    def restart_kubelet(self, **fields: object) -> None:
+        """Again with the usual configuration, but for these fields of it."""
+        self.stop("kubelet")
+        self._configure_kubelet(**fields)
+        self.start("kubelet")
+        self._wait_until_well("kubelet")
+
+    def _configure_kubelet(self, **fields: object) -> None:
+        address, cgroup = self.sandbox.address, self.sandbox.cgroup
+        usual = components.kubelet_configuration(address, cgroup, self.settings)
+        (self.folder / "kubelet.json").write_text(json.dumps(usual | fields))
+
+    def forget_containers(self, pod: str) -> None:
+        """Loses all containers of the pod with this uid behind the kubelet's back."""
+        self.stop("kubelet")
+        mine = f'labels."io.kubernetes.pod.uid"=={pod}'
+        for container in self._containerd("containers", "list", "--quiet", mine).split():
+            self._containerd_does("tasks", "kill", "--signal", "SIGKILL", container)
+            wait_for(
+                functools.partial(self._containerd_does, "containers", "delete", container),
+                f"the container {container} to be deleted",
+                timeout=_WELL,
+            )
+        # It remembers what it has started.
+        self.restart("containerd")
+        log = self.sandbox.log("kubelet")
+        wait_for(self._kubelet_stays, "the kubelet to stay", timeout=_WELL, log=log)
+
+    def _kubelet_stays(self) -> bool:
+        # It ends when containerd answers but has not yet found its containers again.
+        if self.sandbox.process("kubelet") is None:
+            self.start("kubelet")
+        return self._well("kubelet")
+
+    def shut_down_node(self) -> None:
+        """Has the kubelet told that the machine goes down; it needs `shutdown_grace`."""
+        logind = self.sandbox.process("logind")
+        if logind is None:
+            raise ClusterError(f"{self.name} was not started with a shutdown_grace")
+        logind.send(SIGUSR1)
+
+    def boot_node(self) -> None:
+        """After whatever happened to it."""
+        self.restart_kubelet()
+        self._wait_until_node_ready()
 
     # Images
 
@@ -203,15 +250,18 @@ class LocalCluster:
         # can be before it.
         images.pause(build.PAUSE.binary).write(archive)
         self._wait_until_well("containerd")
-        if self._ctr("images", "import", f"{components.STATE}/{archive.name}") is None:
-            raise ClusterError(f"the pause image was refused{tail(self.sandbox.log('containerd'))}")
+        self._containerd("images", "import", f"{components.STATE}/{archive.name}")
         archive.unlink()
 
-    def _ctr(self, *args: str) -> str | None:
+    def _containerd(self, *args: str) -> str:
+        return self.sandbox.run("ctr", "--namespace", "k8s.io", *args)
+
+    def _containerd_does(self, *args: str) -> bool:
         try:
-            return self.sandbox.run("ctr", "--namespace", "k8s.io", *args)
+            self._containerd(*args)
         except ClusterError:
-            return None
+            return False
+        return True
 
     # Fake nodes
 
@@ -267,7 +317,7 @@ class LocalCluster:
         if self.settings.qps == qps:
             return
         self._say(f"restarting the controllers and the scheduler for qps={qps or 'default'}")
-        self._remember(Settings(qps=qps))
+        self._remember(replace(self.settings, qps=qps))
         for name in ("controller-manager", "scheduler"):
             self.restart(name)
 
@@ -286,6 +336,10 @@ class LocalCluster:
                 f"{self.name} was started from another checkout, {checkout}: stop it from there, "
                 "or give this one a folder and number of its own"
             )
+
+    def _refuse_other(self, settings: Settings) -> None:
+        if replace(self.settings, qps=settings.qps) != settings:
+            raise ClusterError(f"{self.name} runs with other settings: stop it first")
 
     def _alone(self) -> AbstractContextManager[None]:
         self.base.mkdir(parents=True, exist_ok=True)

@@ -246,6 +246,98 @@ def of_run(kind: str, at: str) -> Iterator[Refusal]:
     for clock in ("maxRunTime", "startTimeout", "queueTimeout"):
         yield from of_duration(kind, f"{at}.{clock}")
     yield from of_duration(kind, f"{at}.gracePeriod", zero=True)
+    yield from of_overlay_metadata(kind, f"{at}.podTemplate.metadata")
+    yield from of_overlay(kind, f"{at}.podTemplate.spec")
+
+
+def of_overlay_metadata(kind: str, at: str) -> Iterator[Refusal]:
+    for keys, longest in (("labels", 63), ("annotations", 65536)):
+        path = f"{at}.{keys}"
+        many = {f"k{n}": "" for n in range(65)}
+        yield Refusal(kind, path, "Too many", {path: many})
+        yield Refusal(kind, f"{path}.a", "Too long", {path: {"a": "x" * (longest + 1)}})
+        for key in ("taskmill.dev/task", "a.b.taskmill.dev/x"):
+            says = "Forbidden: keys of taskmill.dev belong to taskmill: use a domain of your own"
+            yield Refusal(kind, path, says, {path: {key: "x", "good": "y"}})
+        says = "Forbidden: keys of batch.kubernetes.io belong to the Job controller"
+        yield Refusal(kind, path, says, {path: {"batch.kubernetes.io/job-name": "x"}})
+    path = f"{at}.labels"
+    for key in ("app.kubernetes.io/managed-by", "controller-uid", "job-name"):
+        says = f"Forbidden: {key} cannot be given here: use another label"
+        yield Refusal(kind, path, says, {path: {key: "x"}})
+
+
+def of_overlay(kind: str, at: str) -> Iterator[Refusal]:
+    """What is taskmill's own, and cannot be laid over its pod."""
+    for owned, value, instead in (
+        ("restartPolicy", "Never", "it is always Never"),
+        ("activeDeadlineSeconds", 0, "use maxRunTime of the task"),
+        ("terminationGracePeriodSeconds", 60, "use gracePeriod of the task"),
+        ("serviceAccountName", "", "use serviceAccountName of the task"),
+        ("serviceAccount", "a", "use serviceAccountName of the task"),
+        ("ephemeralContainers", [], "use containers"),
+    ):
+        path = f"{at}.{owned}"
+        says = f"Forbidden: {owned} of the pod cannot be given here: {instead}"
+        yield Refusal(kind, path, says, {path: value})
+        yield from too_much(kind, path, value)
+    yield from of_directive(kind, at, {})
+    yield from of_overlay_containers(kind, f"{at}.containers")
+    of_init = f"{at}.initContainers"
+    yield from of_containers(kind, of_init)
+    says = "main is the name of the task's own container: use another one"
+    yield Refusal(kind, f"{of_init}[0].name", says, {of_init: [{"name": "main"}]})
+
+
+def of_overlay_containers(kind: str, at: str) -> Iterator[Refusal]:
+    yield from of_containers(kind, at)
+    for owned, value, instead in (
+        ("image", "", "use image of the task"),
+        ("imagePullPolicy", "Always", "use imagePullPolicy of the task"),
+        ("command", [], "use command of the task"),
+        ("args", ["a"], "use args of the task"),
+        ("env", [{"name": "A"}], "use env of the task"),
+        ("envFrom", [], "use envFrom of the task"),
+        ("workingDir", "/", "use workingDir of the task"),
+        ("resources", {}, "use resources of the task"),
+        ("restartPolicy", "Always", "it runs once"),
+        ("restartPolicyRules", [], "it runs once"),
+        ("terminationMessagePath", "/x", "use standard error"),
+        ("terminationMessagePolicy", "File", "use standard error"),
+    ):
+        path = f"{at}[1].{owned}"
+        room = {at: [{"name": "other", owned: value}, {"name": "main"}]}
+        says = f"Forbidden: {owned} of container main cannot be given here: {instead}"
+        yield Refusal(kind, path, says, {**room, path: value})
+        yield from too_much(kind, f"{at}[0].{owned}", value, given={at: [{"name": "other"}]})
+
+
+def of_containers(kind: str, at: str) -> Iterator[Refusal]:
+    given = {at: [{"name": "other"}]}
+    many = [{"name": f"c{n}"} for n in range(33)]
+    yield Refusal(kind, at, "Too many", {at: many})
+    yield from text(kind, f"{at}[0].name", 63, given=given, required=True)
+    yield from of_directive(kind, f"{at}[0]", given)
+
+
+def of_directive(kind: str, at: str, given: dict[str, Any]) -> Iterator[Refusal]:
+    path = f"{at}.$patch"
+    yield Refusal(kind, path, "Forbidden: directives cannot be given here", {**given, path: "x"})
+    yield Refusal(kind, path, "Too long", {**given, path: "x" * 4097})
+
+
+def too_much(
+    kind: str, path: str, value: Any, *, given: dict[str, Any] | None = None
+) -> Iterator[Refusal]:
+    """More of a field of a pod than the schema has room for."""
+    room = given or {}
+    if path.endswith((".command", ".args")):
+        yield Refusal(kind, path, "Too many", {**room, path: ["x"] * 1025})
+        yield Refusal(kind, f"{path}[0]", "Too long", {**room, path: ["x" * 65537]})
+    elif isinstance(value, list):
+        yield Refusal(kind, path, "Too many", {**room, path: [{}] * 1025})
+    elif isinstance(value, str):
+        yield Refusal(kind, path, "Too long", {**room, path: "x" * 4097})
 
 
 def of_arguments(kind: str, path: str) -> Iterator[Refusal]:
@@ -351,7 +443,13 @@ def edits_of_execution() -> Iterator[Refusal]:
             before={"spec.taskRef": {"name": "a"}} if path != "spec.taskRef" else {"spec.args": []},
         )
     says = "Forbidden: plan cannot be changed"
+    node = "spec.plan[0].task.podTemplate.spec.nodeSelector"
+    containers = "spec.plan[0].task.podTemplate.spec.containers"
     for before, change in (
+        ({node: {"a": "b"}}, {node: {"a": "c"}}),
+        ({node: {"a": "b"}}, {node: {"c": "b"}}),
+        ({node: {"a": "b"}}, {node: GONE}),
+        ({containers: ab}, {containers: ab[::-1]}),
         ({script: "a"}, {script: "b"}),
         ({script: "a"}, {script: GONE}),
         ({env: ab}, {env: ab[::-1]}),
@@ -711,6 +809,27 @@ FULL_RUN = {
         "requests": {"cpu": "500m", "memory": "1024Mi", "ephemeral-storage": 0},
     },
     "serviceAccountName": "build.er",
+    "podTemplate": {
+        "metadata": {
+            "labels": {"team": "builds", "app.kubernetes.io/part-of": "ci", "ataskmill.dev/a": ""},
+            "annotations": {
+                "job-name": "x",
+                "taskmill.devel/a": "b",
+                "kubectl.kubernetes.io/x": "",
+            },
+        },
+        "spec": {
+            "nodeSelector": {"disk": "ssd"},
+            "automountServiceAccountToken": True,
+            "ofANewerKubernetes": {"deep": [{"a": 1}]},
+            "containers": [
+                {"name": "main", "volumeMounts": [{"name": "src", "mountPath": "/src"}]},
+                {"name": "other", "image": "busybox", "command": ["a"], "resources": {}},
+            ],
+            "initContainers": [{"name": "proxy", "image": "busybox", "restartPolicy": "Always"}],
+            "volumes": [{"name": "src", "emptyDir": {}}],
+        },
+    },
     "maxRunTime": "600s",
     "startTimeout": "5m30s500ms",
     "queueTimeout": "99999h",
@@ -757,6 +876,16 @@ ACCEPTED: dict[str, tuple[str, dict[str, Any]]] = {
         {"spec.plan": GONE, "spec.taskRef": {"name": "a"}},
     ),
     "every field of an execution": ("TaskExecution", {"spec": FULL_EXECUTION}),
+    "nulls in an overlay": (
+        "Task",
+        {
+            "spec.podTemplate.spec": {
+                "securityContext": None,
+                "initContainers": None,
+                "containers": [{"name": "main", "tty": None, "image": None}],
+            }
+        },
+    ),
 }
 
 

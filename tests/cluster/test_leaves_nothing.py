@@ -21,6 +21,7 @@ import pytest
 from cluster import cgroups
 from cluster.local import LocalCluster
 from cluster.process import ClusterError, wait_for
+from cluster.settings import Settings
 
 FIRST, SECOND = 97, 98
 POD = """{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "busy"}, "spec": {"containers": [
@@ -69,8 +70,8 @@ def main() -> None:
     before = traces()
     first, second = LocalCluster(FIRST), LocalCluster(SECOND)
     try:
-        for cluster in (first, second):
-            assert cluster.up()
+        for cluster, settings in ((first, Settings()), (second, Settings(shutdown_grace=5))):
+            assert cluster.up(settings)
             cluster.handle.kubectl("apply", "-f", "-", stdin=POD)
             cluster.handle.kubectl("wait", "pod/busy", "--for=condition=Ready", "--timeout=60s")
         second.kwok(1)

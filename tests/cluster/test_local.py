@@ -61,7 +61,7 @@ def test_the_node_is_ready(local_cluster: LocalCluster) -> None:
 
 def test_starting_a_running_cluster_changes_nothing(local_cluster: LocalCluster) -> None:
     before = list(local_cluster.parts())
-    assert not local_cluster.up(qps=local_cluster.settings.qps)
+    assert not local_cluster.up(local_cluster.settings)
     assert list(local_cluster.parts()) == before
 
 

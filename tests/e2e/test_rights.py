@@ -37,7 +37,12 @@ def as_operator(operator_kubeconfig: Path) -> Iterator[ApiClient]:
         ("create", "", "pods/exec"),
         ("patch", "", "pods/ephemeralcontainers"),
         ("patch", "", "pods/resize"),
-        ("create", "", "events"),
+        ("get", "", "events"),
+        ("watch", "", "events"),
+        ("update", "", "events"),
+        ("patch", "", "events"),
+        ("delete", "", "events"),
+        ("create", "events.k8s.io", "events"),
         ("impersonate", "", "serviceaccounts"),
         ("update", "", "pods"),
         ("patch", "", "pods/status"),
@@ -55,6 +60,11 @@ def test_it_has_no_right_to(
 
 def test_the_question_is_understood(as_operator: ApiClient, user: User) -> None:
     assert may(as_operator, "create", "batch", "jobs", user.namespace)
+
+
+def test_it_may_read_events_and_write_new_ones(as_operator: ApiClient, user: User) -> None:
+    for verb in ("list", "create"):
+        assert may(as_operator, verb, "", "events", user.namespace)
 
 
 def may(api: ApiClient, verb: str, group: str, resource: str, namespace: str) -> bool:
@@ -97,7 +107,7 @@ def test_the_guard_refuses_it_other_peoples_pods(as_operator: ApiClient, user: U
 
 
 def test_it_asks_for_no_right_that_it_does_not_have(operator: OperatorProcess, user: User) -> None:
-    # Everything it ever does: create, read Events, stop in place, delete, roll up.
+    # Everything it ever does: create, read and write Events, stop in place, delete, roll up.
     user.apply(task("rights", "sleep 600", timeout="6s"))
     user.apply(execution("no-image", {"image": "registry.invalid/a:1", "startTimeout": "8s"}))
     assert user.end_of("rights")["status"]["reason"] == "DeadlineExceeded"

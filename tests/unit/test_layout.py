@@ -102,15 +102,14 @@ def literals(tree):
 
 # The API server's own words, which happen to be spelled like a reason of ours.
 KUBERNETES_WORDS = {
-    "diagnose/causes.py": {
+    "diagnose/ends.py": {
         "Evicted",
         "NodeShutdown",
         "NodeLost",
         "DeadlineExceeded",
         "OOMKilled",
-        "InvalidImageName",
-        "Unschedulable",
     },
+    "diagnose/waits.py": {"InvalidImageName", "OOMKilled", "Unschedulable"},
     "api/execution.py": {"Stopped"},
 }
 

@@ -25,13 +25,14 @@ def test_every_variable_is_taken():
             "TASKMILL_JOB_RETENTION": "2m",
             "TASKMILL_TIMEOUT": "1h30m",
             "TASKMILL_POD_SECURITY": "restricted",
+            "TASKMILL_LOG_TAIL": "off",
             "TASKMILL_LOG_LEVEL": "DEBUG",
         }
     )
     assert settings == Settings(
         namespace="ops",
         identity="pod-uid",
-        limits=Limits(timedelta(minutes=90), timedelta(minutes=2), True),
+        limits=Limits(timedelta(minutes=90), timedelta(minutes=2), True, False),
         log_level="DEBUG",
     )
 

@@ -7,18 +7,11 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field, WithJsonSchema
 
+from taskmill.api.container import Arguments, Env
 from taskmill.api.meta import API_VERSION, Conditions, Model, ObjectMeta, Timestamp
 from taskmill.api.reasons import Phase
 from taskmill.api.schema import OPAQUE, Cel, Keywords, list_map
-from taskmill.api.task import (
-    REASON_LIST,
-    Arguments,
-    DnsLabel,
-    Env,
-    Message,
-    RecordedReason,
-    RunSpec,
-)
+from taskmill.api.task import REASON_LIST, DnsLabel, Message, RecordedReason, RunSpec
 
 _FORBIDDEN: Final = "FieldValueForbidden"
 

@@ -140,10 +140,10 @@ REASONS: Final[Mapping[Reason, Explanation]] = MappingProxyType({
         payer=Payer.RETRY,
     ),
     Reason.EVICTED: Explanation(
-        description="The node or a drain evicted the pod.",
+        description="The node or a drain evicted the pod, or the node refused to take it.",
         evidence="the pod's reason, or DisruptionTarget and its reason",
         fails=_WITH_POD,
-        payer=Payer.INFRA,
+        payer=Payer.INFRA,  # but for the task's own storage limits: the verdict says so
     ),
     Reason.PREEMPTED: Explanation(
         description="The pod made room for one of higher priority.",
@@ -171,7 +171,7 @@ REASONS: Final[Mapping[Reason, Explanation]] = MappingProxyType({
     ),
     Reason.START_FAILED: Explanation(
         description="The command could not be started: not found, or not executable.",
-        evidence="StartError, ContainerCannotRun, or exit code 126 or 127",
+        evidence="StartError, ContainerCannotRun; exit codes 126 and 127 with the shell's words",
         fails=_AT_ONCE,
     ),
     Reason.ERROR: Explanation(
@@ -187,9 +187,9 @@ REASONS: Final[Mapping[Reason, Explanation]] = MappingProxyType({
         payer=Payer.RETRY,
     ),
     Reason.SIDECAR_FAILED: Explanation(
-        description="A sidecar failed before the task's container ended.",
-        evidence="the sidecar's end",
-        fails=_AT_ONCE,
+        description="A sidecar failed and the task's container never ran.",
+        evidence="the sidecar's end, or that it is started again and again",
+        fails="with the pod, or after startTimeout",
         payer=Payer.RETRY,
     ),
     Reason.INVALID_IMAGE_NAME: Explanation(

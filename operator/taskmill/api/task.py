@@ -10,11 +10,21 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema
 
+from taskmill.api.container import (
+    NOT_EMPTY,
+    Arguments,
+    Env,
+    EnvFrom,
+    ImagePullPolicy,
+    Resources,
+    ServiceAccountName,
+)
 from taskmill.api.duration import PATTERN as DURATION
 from taskmill.api.duration import Duration, DurationOrZero
 from taskmill.api.meta import API_VERSION, Conditions, Model, ObjectMeta, Timestamp
+from taskmill.api.pod import PodTemplate
 from taskmill.api.reasons import Phase, Reason
-from taskmill.api.schema import INT_OR_STRING, Cel, Keywords, list_map
+from taskmill.api.schema import Cel, Keywords
 
 # What holds where a Task says nothing. Never written into the CRD: a default that appears in
 # stored objects would look like a change of what runs.
@@ -27,7 +37,6 @@ SCRIPT_BYTES: Final = 120 * 1024  # one argument of exec() holds 128 KiB, the re
 # ---- leaves ----
 
 DNS_LABEL: Final = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-_DNS_SUBDOMAIN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 
 DNS_LABEL_SENTENCE: Final = (
     "must be at most 63 lower-case letters, digits and '-', with none of the latter at its ends,"
@@ -39,26 +48,6 @@ DnsLabel = Annotated[
     Keywords({"maxLength": 63}),
     Cel(rule=f"self.matches('{DNS_LABEL}')", message=DNS_LABEL_SENTENCE),
 ]
-ServiceAccountName = Annotated[
-    str,
-    Keywords({"maxLength": 253}),
-    Cel(
-        rule=f"self.matches('{_DNS_SUBDOMAIN}')",
-        message="must be the name of a ServiceAccount, such as builder",
-    ),
-]
-_NOT_EMPTY: Final = Cel(rule="self != ''", message="must not be empty")
-ObjectName = Annotated[str, Keywords({"maxLength": 253}), _NOT_EMPTY]
-Quantity = Annotated[
-    int | str,
-    WithJsonSchema({INT_OR_STRING: True, "maxLength": 32}),
-    Cel(
-        rule=("type(self) == int ? self >= 0 : isQuantity(self) && sign(quantity(self)) >= 0"),
-        message="must be a quantity of zero or more, such as 500m, 2 or 1Gi",
-    ),
-]
-Argument = Annotated[str, Keywords({"maxLength": 131072})]
-Arguments = Annotated[tuple[Argument, ...], Keywords({"maxItems": 1024})]
 Message = Annotated[str, Keywords({"maxLength": 1024})]
 
 # The schema has no enum of reasons: a CRD older than the operator would refuse its verdicts.
@@ -71,179 +60,7 @@ RecordedReason = Annotated[
 REASON_LIST: Final = "One of " + ", ".join(Reason) + "; a newer taskmill may know more."
 
 
-# ---- environment ----
-
-
-class KeyRef(Model):
-    """A key of a Secret or a ConfigMap in the same namespace."""
-
-    name: ObjectName
-    """Name of the Secret or ConfigMap, for example registry-login."""
-
-    key: ObjectName
-    """Key in its data, for example password."""
-
-    optional: bool | None = None
-    """True: start without the variable when the object or the key does not exist. Default: false,
-    the task waits and then fails with ConfigError."""
-
-
-class FieldRef(Model):
-    """A field of the pod itself."""
-
-    field_path: Annotated[str, Keywords({"maxLength": 256}), _NOT_EMPTY]
-    """Path of the field, for example metadata.name or status.podIP."""
-
-    api_version: Annotated[str, Keywords({"maxLength": 32})] | None = None
-    """Version that the path is written in. Default: v1."""
-
-
-class ResourceFieldRef(Model):
-    """A resource request or limit of a container of the pod."""
-
-    resource: Annotated[str, Keywords({"maxLength": 64}), _NOT_EMPTY]
-    """The resource, for example limits.memory."""
-
-    container_name: Annotated[str, Keywords({"maxLength": 63})] | None = None
-    """Name of the container. Default: the task's own, main."""
-
-    divisor: Quantity | None = None
-    """Unit of the result as a quantity, for example 1Mi. Default: 1."""
-
-
-class ValueFrom(Model):
-    """Where the value of an environment variable comes from. Exactly one source."""
-
-    RULES: ClassVar[tuple[Cel, ...]] = (
-        Cel(
-            rule=" + ".join(
-                f"(has(self.{source}) ? 1 : 0)"
-                for source in ("secretKeyRef", "configMapKeyRef", "fieldRef", "resourceFieldRef")
-            )
-            + " == 1",
-            message=(
-                "exactly one of secretKeyRef, configMapKeyRef, fieldRef and resourceFieldRef"
-                " must be given"
-            ),
-        ),
-    )
-
-    secret_key_ref: KeyRef | None = None
-    """A key of a Secret."""
-
-    config_map_key_ref: KeyRef | None = None
-    """A key of a ConfigMap."""
-
-    field_ref: FieldRef | None = None
-    """A field of the pod, for example metadata.name."""
-
-    resource_field_ref: ResourceFieldRef | None = None
-    """A resource request or limit of a container, for example limits.memory."""
-
-
-EnvName = Annotated[
-    str,
-    Keywords({"maxLength": 200}),
-    Cel(
-        rule="self != '' && !self.contains('=')",
-        message="must be a name without '=', such as CARGO_HOME",
-    ),
-]
-
-
-class EnvVar(Model):
-    """An environment variable."""
-
-    RULES: ClassVar[tuple[Cel, ...]] = (
-        Cel(
-            rule="!has(self.value) || !has(self.valueFrom)",
-            message="value and valueFrom cannot both be given",
-        ),
-    )
-
-    name: EnvName
-    """Name of the variable, for example CARGO_HOME."""
-
-    value: Argument | None = None
-    """Its value, up to 128 KiB. $(NAME) stands for a variable that comes before it, $$ for one $.
-    Default: empty."""
-
-    value_from: ValueFrom | None = None
-    """Source of the value, instead of `value`."""
-
-
-class ObjectRef(Model):
-    """A Secret or a ConfigMap in the same namespace."""
-
-    name: ObjectName
-    """Name of the object, for example build-settings."""
-
-    optional: bool | None = None
-    """True: start without it when it does not exist. Default: false."""
-
-
-class EnvFrom(Model):
-    """All keys of a Secret or a ConfigMap as environment variables."""
-
-    RULES: ClassVar[tuple[Cel, ...]] = (
-        Cel(
-            rule="has(self.secretRef) != has(self.configMapRef)",
-            message="exactly one of secretRef and configMapRef must be given",
-        ),
-    )
-
-    prefix: Annotated[str, Keywords({"maxLength": 253})] | None = None
-    """Put before each key, for example DB_. Default: none."""
-
-    secret_ref: ObjectRef | None = None
-    """The Secret."""
-
-    config_map_ref: ObjectRef | None = None
-    """The ConfigMap."""
-
-
-Env = Annotated[tuple[EnvVar, ...], list_map("name"), Keywords({"maxItems": 100})]
-
-
-# ---- resources ----
-
-Quantities = Annotated[dict[str, Quantity], Keywords({"maxProperties": 16})]
-
-
-class Resources(Model):
-    """CPU, memory and other resources, as in a container."""
-
-    RULES: ClassVar[tuple[Cel, ...]] = (
-        Cel(
-            # Total on purpose: a quantity that cannot be read is reported by its own rule.
-            rule="""!has(self.limits) || !has(self.requests) || self.requests.all(r,
-                !(r in self.limits)
-                || !isQuantity(string(self.requests[r])) || !isQuantity(string(self.limits[r]))
-                || quantity(string(self.requests[r]))
-                    .compareTo(quantity(string(self.limits[r]))) <= 0)""",
-            message="a request cannot be larger than the limit of the same resource",
-            field_path=".requests",
-        ),
-    )
-
-    limits: Quantities | None = None
-    """The most that the task may use, as quantities, for example {cpu: 2, memory: 1Gi}. Beyond the
-    memory limit it ends with OOMKilled. Default: no limit but the namespace's."""
-
-    requests: Quantities | None = None
-    """What a node must have free, as quantities, for example {cpu: 500m, memory: 256Mi}. Default:
-    the limit of the same resource."""
-
-
 # ---- what runs ----
-
-
-class ImagePullPolicy(StrEnum):
-    """When the image is pulled."""
-
-    ALWAYS = "Always"
-    IF_NOT_PRESENT = "IfNotPresent"
-    NEVER = "Never"
 
 
 class WhatRuns(Model):
@@ -275,7 +92,7 @@ class WhatRuns(Model):
     """Arguments after `command` or after the image's entrypoint; in a `script` they are "$1" and so
     on. Default: the image's own, when `command` and `script` are absent."""
 
-    script: Annotated[str, Keywords({"maxLength": SCRIPT_BYTES}), _NOT_EMPTY] | None = None
+    script: Annotated[str, Keywords({"maxLength": SCRIPT_BYTES}), NOT_EMPTY] | None = None
     """Shell text to run instead of `command`, by /bin/sh -e -c: it ends at the first command that
     fails. Every $ reaches the shell as written. At most 120 KiB. For example: make && make test."""
 
@@ -294,6 +111,10 @@ class WhatRuns(Model):
 
     service_account_name: ServiceAccountName | None = None
     """ServiceAccount to run as; naming one mounts its token. Default: default, without a token."""
+
+    pod_template: PodTemplate | None = None
+    """What to add to the pod that taskmill makes, for example volumes, tolerations or a sidecar.
+    The task's own container is called main."""
 
 
 class RunSpec(WhatRuns):

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
 from taskmill.api.meta import parse_rfc3339
+from taskmill.api.pod import MAIN
 
-MAIN = "main"
-"""Name of the container that runs the task; its end decides the verdict."""
+LONGEST_GRACE = 10**9
+"""Seconds; a pod may ask for more than a moment can hold."""
 
 Raw = Mapping[str, Any]
 
@@ -58,6 +59,12 @@ class Container:
     waiting: Note | None = None
     started_at: datetime | None = None
     ended: Ended | None = None
+    ready: bool = False
+    """What the kubelet said last; readiness probes are the pod's own affair."""
+    restarts: int = 0
+    """How often a native sidecar was started again."""
+    ended_before: Ended | None = None
+    """The end before its latest restart."""
     memory_limit: str = ""
 
 
@@ -78,7 +85,12 @@ class Pod:
     """PodScheduled=False: why no node takes it."""
     disruption: Note | None
     """DisruptionTarget=True: who is about to end it."""
-    deleting: bool
+    unready: Note | None
+    """Ready=False: some container is not, or the node has fallen silent."""
+    deleted_at: datetime | None
+    """When its deletion was asked for; the containers get their grace period from then on."""
+    grace_period: timedelta
+    """Between SIGTERM and SIGKILL."""
     deadline_seconds: int | None
     """spec.activeDeadlineSeconds; 1 once taskmill has asked the kubelet to stop it."""
     containers: tuple[Container, ...]
@@ -87,6 +99,11 @@ class Pod:
     def main(self) -> Container | None:
         """The task's own container."""
         return next((c for c in self.containers if c.role is Role.MAIN and c.name == MAIN), None)
+
+    @property
+    def deleting(self) -> bool:
+        """Whether somebody has deleted it and its containers are ending."""
+        return self.deleted_at is not None
 
     @property
     def ended(self) -> bool:
@@ -212,10 +229,25 @@ def parse_pod(raw: Raw) -> Pod:
         scheduled_at=scheduled.at if scheduled else None,
         unscheduled=_condition(raw, "PodScheduled", "False"),
         disruption=_condition(raw, "DisruptionTarget"),
-        deleting="deletionTimestamp" in meta,
+        unready=_condition(raw, "Ready", "False"),
+        deleted_at=_deleted_at(meta),
+        grace_period=timedelta(
+            seconds=min(max(0, _int(spec, "terminationGracePeriodSeconds") or 0), LONGEST_GRACE)
+        ),
         deadline_seconds=_int(spec, "activeDeadlineSeconds"),
         containers=tuple(_containers(spec, status)),
     )
+
+
+def _deleted_at(meta: Raw) -> datetime | None:
+    """When the deletion was asked for: the timestamp is the end of the grace period."""
+    until = _time(meta, "deletionTimestamp")
+    if until is None:
+        return None
+    try:
+        return until - timedelta(seconds=_int(meta, "deletionGracePeriodSeconds") or 0)
+    except OverflowError:
+        return until
 
 
 def _containers(spec: Raw, status: Raw) -> Iterator[Container]:
@@ -223,17 +255,18 @@ def _containers(spec: Raw, status: Raw) -> Iterator[Container]:
         ("initContainers", "initContainerStatuses"),
         ("containers", "containerStatuses"),
     ):
-        states = {_text(s, "name"): _map(s.get("state")) for s in _maps(status.get(status_key))}
+        statuses = {_text(s, "name"): s for s in _maps(status.get(status_key))}
         for container in _maps(spec.get(spec_key)):
             name = _text(container, "name")
             if spec_key == "initContainers":
                 role = Role.SIDECAR if container.get("restartPolicy") == "Always" else Role.INIT
             else:
                 role = Role.MAIN if name == MAIN else Role.SIDECAR
-            yield _container(name, role, container, states.get(name, {}))
+            yield _container(name, role, container, statuses.get(name, {}))
 
 
-def _container(name: str, role: Role, spec: Raw, state: Raw) -> Container:
+def _container(name: str, role: Role, spec: Raw, status: Raw) -> Container:
+    state, before = _map(status.get("state")), _map(status.get("lastState")).get("terminated")
     limits = _map(_map(spec.get("resources")).get("limits"))
     waiting, running, ended = (state.get(key) for key in ("waiting", "running", "terminated"))
     return Container(
@@ -245,6 +278,9 @@ def _container(name: str, role: Role, spec: Raw, state: Raw) -> Container:
         else None,
         started_at=_time(_map(running), "startedAt"),
         ended=_ended(ended) if isinstance(ended, Mapping) else None,
+        ready=status.get("ready") is True,
+        restarts=_int(status, "restartCount") or 0,
+        ended_before=_ended(before) if isinstance(before, Mapping) else None,
     )
 
 

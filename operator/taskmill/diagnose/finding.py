@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
-from taskmill.api.reasons import Reason
+from taskmill.api.reasons import Payer, Reason
 from taskmill.diagnose.facts import Event, Job, Pod
 
 
@@ -48,12 +48,16 @@ class Finding:
     since: datetime | None = None
     """When the stage began, by the server's clock."""
     fails_after: timedelta | None = None
-    """How long after `since` this cause is fatal by itself; None: when the stage's timeout is."""
+    """How long this cause may last before it is fatal by itself; None: as long as the stage may."""
     shown_after: timedelta = timedelta()
     """How long after `since` this cause is worth believing."""
+    payer: Payer | None = None
+    """Who pays for another attempt, once this one has failed of it."""
     succeeded: bool = False
     outcome: str = ""
     """How its container ended and its last words, whatever ended it."""
+    last_words: str = ""
+    """The last line that its container printed, when it failed."""
     exit_code: int | None = None
     signal: int | None = None
     started_at: datetime | None = None

@@ -12,6 +12,7 @@ LINE_CHARS = 400
 """Longest quotation from a log or from the server inside a sentence."""
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_NUMBERS = re.compile(r"\d+")
 _SPACE = re.compile(r"\s+")
 
 
@@ -27,6 +28,11 @@ def quote(text: str, limit: int = LINE_CHARS) -> str:
     # Cleaning a megabyte to keep a line of it would be wasted.
     line = clean(text[: limit * 8])
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def gist(text: str) -> str:
+    """What stays of a sentence while its numbers change: counts, ports, times, addresses."""
+    return _NUMBERS.sub("#", text)
 
 
 def last_line(log: str) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 from taskmill.api.execution import Step
 from taskmill.api.reasons import Reason
 from taskmill.api.task import RunSpec
+from taskmill.diagnose import words
 from taskmill.diagnose.causes import diagnose
+from taskmill.diagnose.ends import usual_payer
 from taskmill.diagnose.facts import Job, Pod
 from taskmill.diagnose.finding import Finding, Seen, Stage
 from taskmill.plan.names import job_name
@@ -39,8 +41,13 @@ def observe(world: ExecutionWorld, step: Step) -> Attempt:
     if job is None:
         if known and known.job_name:
             # It was deleted while nobody watched; the status remembers that it was there.
-            lost = Finding(Stage.ENDED, Reason.DELETED, f"Job {known.job_name} was deleted")
-            finding = replace(lost, started_at=known.started_at)
+            finding = Finding(
+                Stage.ENDED,
+                Reason.DELETED,
+                f"Job {known.job_name} was deleted",
+                payer=usual_payer(Reason.DELETED),
+                started_at=known.started_at,
+            )
         else:
             finding = _uncreated(world)
         return Attempt(step, number, None, None, finding)
@@ -82,7 +89,8 @@ def _pod(world: ExecutionWorld, job: Job) -> Pod | None:
 def _is_former(world: ExecutionWorld, job: Job, pod: Pod) -> bool:
     """Whether the pod was taken away before its Job was resumed: it tells nothing any more."""
     over = pod.deleting or pod.uid in world.gone
-    before = job.started_at and pod.created_at and pod.created_at < job.started_at
+    # A Job that has been resumed gets its first pod before it says when it started.
+    before = pod.created_at and (not job.started_at or pod.created_at < job.started_at)
     return bool(over and before)
 
 
@@ -95,10 +103,11 @@ def _uncreated(world: ExecutionWorld) -> Finding:
         Refusal.PASSING: Reason.QUEUED,
         Refusal.FINAL: Reason.REJECTED,
     }[refused.kind]
+    told = f"the API server refused its Job: {words.refusal(refused.message)}"
     return Finding(
         Stage.QUEUED,
         reason,
-        f"the API server refused its Job: {refused.message}",
+        words.advised(reason, told),
         since=refused.since,
         fails_after=timedelta() if refused.kind is Refusal.FINAL else None,
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 from taskmill.api.execution import TaskExecutionStatus
 from taskmill.api.task import TaskStatus
+from taskmill.plan.world import Trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,22 @@ class ReadEvents:
 
 
 @dataclass(frozen=True, slots=True)
+class TellEvent:
+    """Record a Kubernetes Event about the object; nothing waits for it, one of a name is enough."""
+
+    name: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class CreateExecution:
     """Create a Task's execution; it may exist already."""
 
     body: dict[str, Any]
 
 
-Action = CreateJob | DeleteJob | StopPod | ReadEvents | CreateExecution
+Action = CreateJob | DeleteJob | StopPod | ReadEvents | TellEvent | CreateExecution
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +74,5 @@ class Decision:
     status: TaskExecutionStatus | TaskStatus | None = None
     actions: tuple[Action, ...] = ()
     look_at: datetime | None = None
+    trouble: Trouble | None = None
+    """What the next pass is to know of this one."""

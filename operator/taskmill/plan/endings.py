@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from taskmill.api.duration import format_duration, parse_duration
 from taskmill.api.meta import rfc3339
 from taskmill.api.reasons import ConditionType, Phase, Reason
-from taskmill.diagnose.causes import SIGKILL_CODE
 from taskmill.diagnose.finding import Stage
+from taskmill.diagnose.words import SIGKILL_CODE
 from taskmill.plan.attempt import Attempt
 from taskmill.plan.conditions import find
 from taskmill.plan.job import grace_period, start_timeout
-from taskmill.plan.world import ExecutionWorld
+from taskmill.plan.world import ExecutionWorld, Trouble
 
 ENDING_MARGIN = timedelta(seconds=10)
 """On top of the grace period: containers that are not seen to end by then are given up."""
@@ -68,6 +68,17 @@ def recorded(world: ExecutionWorld) -> Ending | None:
     return Ending(target.reason, target.message, target.last_transition_time)
 
 
+def trouble_of(world: ExecutionWorld, attempt: Attempt, now: datetime) -> Trouble | None:
+    """What ails the attempt and is fatal when it lasts, since it was seen first."""
+    finding, known = attempt.finding, world.trouble
+    if finding.fails_after is None or not finding.reason:
+        return None
+    job_uid = attempt.job.uid if attempt.job else ""
+    if known and (known.job_uid, known.reason) == (job_uid, finding.reason):
+        return known
+    return Trouble(job_uid, finding.reason, now)
+
+
 def due(
     world: ExecutionWorld, attempt: Attempt, deadline: datetime, now: datetime
 ) -> Ending | None:
@@ -79,9 +90,10 @@ def due(
     if now >= deadline:
         words = f"{passed(deadline)}; step {step.id} {_doing(attempt)}"
         return Ending(Reason.DEADLINE_EXCEEDED, words, now)
+    trouble = trouble_of(world, attempt, now)
+    if trouble and finding.fails_after is not None and now >= trouble.since + finding.fails_after:
+        return Ending(trouble.reason, f"step {step.id}: {finding.sentence}", now)
     since = finding.since or world.execution.meta.created_at
-    if finding.fails_after is not None and finding.reason and now >= since + finding.fails_after:
-        return Ending(finding.reason, f"step {step.id}: {finding.sentence}", now)
     clock = clock_of(attempt)
     if clock is None or now < since + clock.length:
         return None
@@ -133,11 +145,15 @@ def completed(ending: Ending, attempt: Attempt) -> Ending:
         return replace(ending, sentence=words)
     if finding.stage is not Stage.ENDED:
         return ending
-    if ending.reason == Reason.STOPPED and finding.exit_code == SIGKILL_CODE:
-        words = f"{ending.sentence}; it did not end within {format_duration(grace)} and was killed"
-        return replace(ending, reason=Reason.KILLED, sentence=words)
-    outcome = "exit code 0" if finding.succeeded else finding.outcome or finding.sentence
-    return replace(ending, sentence=f"{ending.sentence}; it ended with {outcome}")
+    if finding.exit_code == SIGKILL_CODE:
+        # Ours, and not the kernel's for its memory.
+        end = f"it did not end within {format_duration(grace)} and was killed"
+        said = ": ".join(filter(None, (end, finding.last_words)))
+        killed = Reason.KILLED if ending.reason == Reason.STOPPED else ending.reason
+        return replace(ending, reason=killed, sentence=f"{ending.sentence}; {said}")
+    outcome = "exit code 0" if finding.succeeded else finding.outcome
+    told = f"{ending.sentence}; it ended with {outcome}" if outcome else ending.sentence
+    return replace(ending, sentence=told)
 
 
 def passed(deadline: datetime) -> str:
@@ -148,5 +164,6 @@ def passed(deadline: datetime) -> str:
 def _doing(attempt: Attempt) -> str:
     finding = attempt.finding
     if finding.stage is Stage.RUNNING and finding.since:
-        return f"was running since {rfc3339(finding.since)}"
+        told = f": {finding.sentence}" if finding.sentence else ""
+        return f"was running since {rfc3339(finding.since)}{told}"
     return f"was still waiting: {finding.sentence}" if finding.sentence else "had not started"

@@ -15,10 +15,12 @@ from datetime import datetime, timedelta
 
 from taskmill.api.duration import format_duration, parse_duration
 from taskmill.api.execution import Step, TaskExecutionStatus
-from taskmill.api.reasons import ConditionType, Reason
+from taskmill.api.reasons import ConditionType, Phase, Reason
 from taskmill.api.task import SCRIPT_BYTES
+from taskmill.diagnose.facts import Job, Pod
 from taskmill.diagnose.finding import Stage
 from taskmill.diagnose.text import sentence
+from taskmill.plan import names
 from taskmill.plan import status as say
 from taskmill.plan.attempt import Attempt, is_ours, observe
 from taskmill.plan.conditions import find
@@ -29,6 +31,7 @@ from taskmill.plan.decision import (
     DeleteJob,
     ReadEvents,
     StopPod,
+    TellEvent,
 )
 from taskmill.plan.endings import (
     CLOCK_GRAIN,
@@ -41,18 +44,24 @@ from taskmill.plan.endings import (
     overran,
     passed,
     recorded,
+    trouble_of,
 )
 from taskmill.plan.freeze import steps_of
 from taskmill.plan.job import build_job, grace_period
-from taskmill.plan.world import ExecutionWorld
+from taskmill.plan.overlay import problem
+from taskmill.plan.world import ExecutionWorld, Trouble
 
-FIRST_WORD = timedelta(seconds=2)
+FIRST_WORD = timedelta(seconds=3)
 """A run that starts sooner is never written as Pending: one write less for most runs."""
 WORDS_APART = timedelta(seconds=10)
 """Least time between two writes that only change `message`."""
-EVENTS_AFTER = timedelta(seconds=3)
+EVENTS_AFTER = timedelta(seconds=2)
 EVENTS_APART = timedelta(seconds=10)
-"""When the Events of a pod that does not start are read first, and again."""
+"""When the Events of a pod that does not start are read: before the first word, and at least."""
+
+UNEXPLAINED = frozenset({None, Reason.IMAGE_PULL_FAILED})
+"""Waiting for these is explained by Events only; the pull's own words leave out its secrets."""
+REFUSALS = frozenset({Reason.QUOTA_EXCEEDED, Reason.REJECTED})
 
 OVERDUE = frozenset(
     {Reason.STOPPED, Reason.KILLED, Reason.DEADLINE_EXCEEDED, Reason.MAX_RUN_TIME_EXCEEDED}
@@ -82,7 +91,8 @@ def _run(world: ExecutionWorld, step: Step, now: datetime) -> Decision:
         return _conclude(world, recorded(world) or overran(attempt, deadline), attempt, now)
     ending = recorded(world) or due(world, attempt, deadline, now)
     if ending is None:
-        return _advance(world, attempt, deadline, now)
+        trouble = trouble_of(world, attempt, now)
+        return replace(_advance(world, attempt, deadline, now, trouble), trouble=trouble)
     given_up_at = ending.at + grace_period(attempt.task) + ENDING_MARGIN
     if attempt.finding.stage is Stage.RUNNING and now < given_up_at:
         return _stop(world, ending, attempt, now, given_up_at)
@@ -95,6 +105,8 @@ def _wrong(world: ExecutionWorld, step: Step, deadline: datetime) -> str:
     # The schema counts characters.
     if len((step.task.script or "").encode()) > SCRIPT_BYTES:
         return f"step {step.id}: script is longer than {SCRIPT_BYTES // 1024} KiB"
+    if said := problem(step.task.pod_template):
+        return f"step {step.id}: {said}"
     if not limit or (spec and spec.deadline):
         return ""
     room = deadline - world.execution.meta.created_at
@@ -125,7 +137,11 @@ def _await_task(world: ExecutionWorld, now: datetime) -> Decision:
 
 
 def _advance(
-    world: ExecutionWorld, attempt: Attempt, deadline: datetime, now: datetime
+    world: ExecutionWorld,
+    attempt: Attempt,
+    deadline: datetime,
+    now: datetime,
+    trouble: Trouble | None,
 ) -> Decision:
     """Nothing is due: create what is missing, tell what it does, look again when a clock ends."""
     if attempt.job is None and (world.execution.meta.deleting or not world.owner_alive):
@@ -143,9 +159,11 @@ def _advance(
         actions.append(action)
     if clock := clock_of(attempt):
         looks.append(since + clock.length)
-    if finding.fails_after is not None:
-        looks.append(since + finding.fails_after)
+    if trouble and finding.fails_after is not None:
+        looks.append(trouble.since + finding.fails_after)
     told, tell_at = _tell(world, attempt, since, now)
+    if told and (refusal := _refusal(world, attempt)):
+        actions.append(refusal)
     looks.extend(filter(None, (look, tell_at)))
     return Decision(told, tuple(actions), min(looks))
 
@@ -174,12 +192,13 @@ def _ask(
     silent = (stage is Stage.QUEUED and pod is None) or stage is Stage.STARTING
     if job is None or job.suspended or not silent:
         return None, None
-    if attempt.finding.reason and not world.events:
+    if attempt.finding.reason not in UNEXPLAINED and not world.events:
         return None, None
-    at = world.events_at + EVENTS_APART if world.events_at else since + EVENTS_AFTER
-    if now < at:
-        return None, at
-    return ReadEvents(pod.uid if pod else job.uid), now + EVENTS_APART
+    at = since + EVENTS_AFTER
+    if world.events_at:
+        # Soon at first, as an Event may be late; less often as the wait goes on.
+        at = world.events_at + min(max(world.events_at - since, EVENTS_AFTER), EVENTS_APART)
+    return (None, at) if now < at else (ReadEvents(pod.uid if pod else job.uid), None)
 
 
 def _tell(
@@ -187,12 +206,13 @@ def _tell(
 ) -> tuple[TaskExecutionStatus | None, datetime | None]:
     """The status that says what it does, and when there may be more to say."""
     finding, old = attempt.finding, world.execution.status
-    doubted = now < since + finding.shown_after
+    doubted = bool(finding.shown_after) and now < since + finding.shown_after
     later = since + finding.shown_after if doubted else None
     told = say.going_on(world, attempt, now, doubted=doubted)
-    if not say.differs(told, old):
+    if not say.is_news(told, old):
         return None, later
-    if finding.stage is Stage.RUNNING or say.freezes_plan(world):
+    starts = finding.stage is Stage.RUNNING and old.phase is not Phase.RUNNING
+    if starts or say.freezes_plan(world):
         return told, later
     if old.phase is None:
         tried_at = world.refused.since if world.refused else now
@@ -202,12 +222,28 @@ def _tell(
     return (told, later) if now >= at else (None, at)
 
 
+def _refusal(world: ExecutionWorld, attempt: Attempt) -> TellEvent | None:
+    """The Event about what the API server did not let in, once for each reason."""
+    finding = attempt.finding
+    refused = attempt.job is None and world.refused is not None
+    if finding.reason is None or not (refused or finding.reason in REFUSALS):
+        return None
+    words = sentence(f"step {attempt.step.id}: {finding.sentence}")
+    name = _event_name(world, attempt, f"refused {finding.reason}")
+    return TellEvent(name, finding.reason, words)
+
+
+def _event_name(world: ExecutionWorld, attempt: Attempt | None, about: str) -> str:
+    meta, number = world.execution.meta, attempt.number if attempt else 1
+    return names.event_name(execution=meta.name, uid=meta.uid, attempt=number, about=about)
+
+
 def _stop(
     world: ExecutionWorld, why: Ending, attempt: Attempt, now: datetime, given_up_at: datetime
 ) -> Decision:
     """Store the verdict, then have the containers end in place."""
     pod = attempt.pod
-    asked = pod is None or pod.deleting or pod.deadline_seconds == 1
+    asked = pod is None or pod.ended or pod.deleting or pod.deadline_seconds == 1
     actions = () if asked or pod is None else (StopPod(pod.name, pod.uid),)
     told = None if recorded(world) else say.ending(world, why, attempt, now)
     return Decision(told, actions, given_up_at)
@@ -221,7 +257,15 @@ def _conclude(
         why = completed(why, attempt)
     verdict = say.final(world, why, attempt, now)
     concluded = replace(world, execution=replace(world.execution, status=verdict))
-    return replace(_retire(concluded, now), status=verdict)
+    decision = replace(_retire(concluded, now), status=verdict)
+    if verdict.phase is not Phase.FAILED:
+        return decision
+    event = TellEvent(
+        _event_name(world, attempt, "ended"),
+        verdict.reason or Reason.ERROR,
+        verdict.failure_message or "",
+    )
+    return replace(decision, actions=(*decision.actions, event))
 
 
 def _retire(world: ExecutionWorld, now: datetime) -> Decision:
@@ -236,10 +280,32 @@ def _retire(world: ExecutionWorld, now: datetime) -> Decision:
     for job in world.jobs:
         if not is_ours(world, job) or job.uid in world.gone or job.deleting:
             continue
-        pods = [p for p in world.pods if p.owner_uid == job.uid and p.uid not in world.gone]
-        over = job.finished or any(p.ended or (p.main and p.main.ended) for p in pods)
+        pods = [p for p in world.pods if p.owner_uid == job.uid]
+        over = job.finished or any(_is_over(world, pod) for pod in pods)
         if not over or status.reason in OVERDUE or now >= due_at:
             actions.append(DeleteJob(job.name, job.uid))
-        else:
-            look_at = due_at
+            continue
+        looks = [due_at]
+        for pod in pods:
+            action, look = _end_sidecars(world, pod, job, now)
+            actions.extend(filter(None, [action]))
+            looks.extend(filter(None, [look]))
+        look_at = min(filter(None, [look_at, *looks]))
     return Decision(None, tuple(actions), look_at)
+
+
+def _is_over(world: ExecutionWorld, pod: Pod) -> bool:
+    """Whether the task's container will not run again: a Job of ours makes no second pod."""
+    return pod.ended or pod.uid in world.gone or bool(pod.main and pod.main.ended)
+
+
+def _end_sidecars(
+    world: ExecutionWorld, pod: Pod, job: Job, now: datetime
+) -> tuple[StopPod | None, datetime | None]:
+    """What outlives the task's container gets its grace period and is stopped in place."""
+    ended = pod.main.ended if pod.main else None
+    stopped = pod.ended or pod.deleting or pod.uid in world.gone or pod.deadline_seconds == 1
+    if ended is None or job.finished or stopped:
+        return None, None
+    at = (ended.finished_at or now) + pod.grace_period
+    return (StopPod(pod.name, pod.uid), None) if now >= at else (None, at)

@@ -6,12 +6,14 @@ from datetime import datetime, timedelta
 from math import ceil
 from typing import Any
 
+from taskmill.api.container import EnvVar
 from taskmill.api.duration import parse_duration
 from taskmill.api.execution import Step
 from taskmill.api.meta import API_VERSION
-from taskmill.api.task import DEFAULT_GRACE_PERIOD, DEFAULT_START_TIMEOUT, EnvVar, RunSpec
-from taskmill.diagnose.facts import MAIN
+from taskmill.api.pod import MAIN, PodTemplateMetadata
+from taskmill.api.task import DEFAULT_GRACE_PERIOD, DEFAULT_START_TIMEOUT, RunSpec
 from taskmill.plan import names
+from taskmill.plan.overlay import adds_containers, lay_over
 from taskmill.plan.world import Execution, Limits
 
 BACKSTOP = timedelta(seconds=30)
@@ -79,15 +81,15 @@ def build_job(
                 execution=meta.name, uid=meta.uid, step=step.id, attempt=attempt
             ),
             "namespace": meta.namespace,
-            "labels": labels,
+            **_metadata(task, labels),
             "ownerReferences": [owner_reference("TaskExecution", meta.name, meta.uid)],
         },
         "spec": {
             "backoffLimit": 0,
             "activeDeadlineSeconds": _seconds(deadline - now + grace + BACKSTOP),
             "template": {
-                "metadata": {"labels": dict(labels)},
-                "spec": _pod(spec.env or (), spec.args, task, grace, restricted=limits.restricted),
+                "metadata": _metadata(task, labels),
+                "spec": _pod(spec.env or (), spec.args, task, grace, limits),
             },
         },
     }
@@ -105,13 +107,18 @@ def owner_reference(kind: str, name: str, uid: str) -> dict[str, Any]:
     }
 
 
-def _pod(
-    env: Env, args: Args, task: RunSpec, grace: timedelta, *, restricted: bool
-) -> dict[str, Any]:
+def _metadata(task: RunSpec, labels: dict[str, str]) -> dict[str, Any]:
+    """What the Job and its pod have in common; taskmill's own labels stand."""
+    given = (task.pod_template and task.pod_template.metadata) or PodTemplateMetadata()
+    metadata: dict[str, Any] = {"labels": {**(given.labels or {}), **labels}}
+    return metadata | ({"annotations": dict(given.annotations)} if given.annotations else {})
+
+
+def _pod(env: Env, args: Args, task: RunSpec, grace: timedelta, limits: Limits) -> dict[str, Any]:
     pod: dict[str, Any] = {
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": ceil(grace.total_seconds()),
-        "containers": [_container(env, args, task, restricted=restricted)],
+        "containers": [_container(env, args, task, restricted=limits.restricted)],
     }
     if task.service_account_name:
         # Naming an account is asking for its token.
@@ -121,12 +128,21 @@ def _pod(
     if task.max_run_time:
         run = start_timeout(task) + parse_duration(task.max_run_time) + grace + BACKSTOP
         pod["activeDeadlineSeconds"] = _seconds(run)
-    if task.script is not None:
+    overlay = (task.pod_template and task.pod_template.spec) or {}
+    if task.script is not None and not adds_containers(overlay):
         # A shell that is PID 1 ignores SIGTERM and would cost the whole grace period.
         pod["shareProcessNamespace"] = True
-    if restricted:
+    if limits.restricted:
         pod["securityContext"] = RESTRICTED_POD
-    return pod
+    pod = lay_over(pod, overlay)
+    return _with_last_words(pod) if limits.log_tail else pod
+
+
+def _with_last_words(pod: dict[str, Any]) -> dict[str, Any]:
+    """The pod, a failing container's last words arriving with its status: no log has to be read."""
+    policy = {"terminationMessagePolicy": "FallbackToLogsOnError"}
+    groups = [group for group in ("containers", "initContainers") if pod.get(group)]
+    return pod | {group: [one | policy | one for one in pod[group]] for group in groups}
 
 
 def _container(env: Env, args: Args, task: RunSpec, *, restricted: bool) -> dict[str, Any]:
@@ -148,8 +164,6 @@ def _container(env: Env, args: Args, task: RunSpec, *, restricted: bool) -> dict
         container["workingDir"] = task.working_dir
     if task.resources and (resources := task.resources.to_api()):
         container["resources"] = resources
-    # A failing container's last words arrive with its status: no log has to be read.
-    container["terminationMessagePolicy"] = "FallbackToLogsOnError"
     if restricted:
         container["securityContext"] = RESTRICTED_CONTAINER
     return container

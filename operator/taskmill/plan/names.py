@@ -54,6 +54,11 @@ def execution_name(*, task: str, uid: str, since: int, trigger: str) -> str:
     return readable(task, uid, str(since), trigger)
 
 
+def event_name(*, execution: str, uid: str, attempt: int, about: str) -> str:
+    """Name of the Event about one attempt and matter: told again, it is there already."""
+    return readable(execution, uid, str(attempt), about)
+
+
 TRIGGER_VERSION = "v1"
 """Version of `trigger_hash`. A new version adopts what is there and runs nothing."""
 

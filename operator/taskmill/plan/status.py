@@ -8,7 +8,7 @@ from datetime import datetime
 from taskmill.api.execution import StepStatus, TaskExecutionStatus
 from taskmill.api.reasons import ConditionType, Phase, Reason
 from taskmill.diagnose.finding import Stage
-from taskmill.diagnose.text import sentence
+from taskmill.diagnose.text import gist, sentence
 from taskmill.plan.attempt import Attempt
 from taskmill.plan.conditions import Wanted, find, merged
 from taskmill.plan.endings import Ending, deadline_of
@@ -37,7 +37,7 @@ def going_on(
     phase = Phase.RUNNING if running else Phase.PENDING
     reason = None if doubted else finding.reason
     words = "waiting for a node" if doubted else finding.sentence
-    message = sentence(f"step {attempt.step.id}: {words}") if words and not running else None
+    message = sentence(f"step {attempt.step.id}: {words}") if words else None
     return _next(
         world,
         phase=phase,
@@ -92,6 +92,18 @@ def final(
 def differs(new: TaskExecutionStatus, old: TaskExecutionStatus) -> bool:
     """Whether there is anything new to store."""
     return new.model_copy(update={"status_version": old.status_version}) != old
+
+
+def is_news(new: TaskExecutionStatus, old: TaskExecutionStatus) -> bool:
+    """Whether `new` says anything else than `old`: other counts and addresses are not news."""
+    if not new.message or not old.message or gist(new.message) != gist(old.message):
+        return differs(new, old)
+    by_type = {condition.type: condition.message for condition in old.conditions or ()}
+    conditions = tuple(
+        condition.model_copy(update={"message": by_type.get(condition.type, condition.message)})
+        for condition in new.conditions or ()
+    )
+    return differs(new.model_copy(update={"message": old.message, "conditions": conditions}), old)
 
 
 def freezes_plan(world: ExecutionWorld) -> bool:

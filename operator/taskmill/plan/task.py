@@ -16,6 +16,7 @@ from taskmill.plan.conditions import Wanted, merged
 from taskmill.plan.decision import CreateExecution, Decision
 from taskmill.plan.freeze import plan_of
 from taskmill.plan.job import owner_reference
+from taskmill.plan.overlay import problem
 from taskmill.plan.world import Execution, Limits, Refusal, Refused, Task, TaskWorld
 
 ROLL_UP_APART = timedelta(seconds=1)
@@ -121,6 +122,8 @@ def _is_of_this_version(triggered: LastTriggered) -> bool:
 def _problem(task: Task, limits: Limits) -> State | None:
     """What the schema cannot refuse, in words."""
     words = task.invalid
+    if task.spec and (said := problem(task.spec.pod_template)):
+        words = f"spec.{said}"
     limit = task.spec.max_run_time if task.spec and not task.spec.timeout else None
     if limit and parse_duration(limit) > limits.timeout:
         words = (

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from taskmill.api.execution import TaskExecutionSpec, TaskExecutionStatus
+from taskmill.api.reasons import Reason
 from taskmill.api.task import DEFAULT_TIMEOUT, TaskSpec, TaskStatus
 from taskmill.diagnose.facts import Event, Job, Pod
 
@@ -21,6 +22,8 @@ class Limits:
     """How long a finished execution's Job and pod stay."""
     restricted: bool = False
     """Add the security context that Pod Security's `restricted` level asks for."""
+    log_tail: bool = True
+    """Quote the last line that a failing container printed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,15 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Trouble:
+    """A cause that is fatal when it lasts, and since when this process has seen it."""
+
+    job_uid: str
+    reason: Reason
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutionWorld:
     """Everything a decision about one execution looks at."""
 
@@ -106,6 +118,8 @@ class ExecutionWorld:
     events_at: datetime | None = None
     """When the Events were read."""
     refused: Refused | None = None
+    trouble: Trouble | None = None
+    """What the last pass said."""
     written_at: datetime | None = None
     """When this process last wrote the status."""
 

@@ -13,7 +13,16 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from taskmill.diagnose.facts import Event, Job, Pod, parse_job, parse_pod
 from taskmill.plan import names
-from taskmill.plan.world import Execution, ExecutionWorld, Limits, Meta, Refused, Task, TaskWorld
+from taskmill.plan.world import (
+    Execution,
+    ExecutionWorld,
+    Limits,
+    Meta,
+    Refused,
+    Task,
+    TaskWorld,
+    Trouble,
+)
 from taskmill.reconcile.parse import parse_execution, parse_task
 
 JsonObject = dict[str, Any]
@@ -91,6 +100,7 @@ class Memory:
     """What this process knows of one of our objects beyond what the API stores."""
 
     refused: Refused | None = None
+    trouble: Trouble | None = None
     events: tuple[Event, ...] = ()
     events_at: datetime | None = None
     written_at: datetime | None = None
@@ -284,6 +294,7 @@ class Cache:
             events=memory.events,
             events_at=memory.events_at,
             refused=memory.refused,
+            trouble=memory.trouble,
             written_at=memory.written_at,
         )
 

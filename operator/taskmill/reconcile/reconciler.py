@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
+from taskmill.api.meta import API_VERSION
 from taskmill.diagnose.facts import parse_event
 from taskmill.kube.client import EVENTS, EXECUTIONS, JOBS, PODS, TASKS, KubeClient, Resource
 from taskmill.kube.errors import (
@@ -22,6 +23,7 @@ from taskmill.kube.errors import (
     UnknownOutcome,
     Unreachable,
 )
+from taskmill.kube.events import warning
 from taskmill.plan import execution as executions
 from taskmill.plan import task as tasks
 from taskmill.plan.decision import (
@@ -31,6 +33,7 @@ from taskmill.plan.decision import (
     DeleteJob,
     ReadEvents,
     StopPod,
+    TellEvent,
 )
 from taskmill.plan.world import Execution, Limits, Meta, Refusal, Refused, Task
 from taskmill.reconcile.cache import Cache, JsonObject, Key, Kind
@@ -152,6 +155,7 @@ class Reconciler:
             if world is None:
                 return
             old, decision = world.execution, executions.decide(world, now)
+            self._cache.memory(key).trouble = decision.trouble
         else:
             task_world = self._cache.task_world(key, self._limits)
             if task_world is None:
@@ -203,6 +207,21 @@ class Reconciler:
                 await self._stop_pod(key, name, pod_uid)
             case ReadEvents(about):
                 await self._read_events(key, about, now)
+            case TellEvent(name, reason, message):
+                event = warning(
+                    {
+                        "apiVersion": API_VERSION,
+                        "kind": key.kind.value,
+                        "namespace": key.namespace,
+                        "name": key.name,
+                        "uid": meta.uid,
+                    },
+                    name=name,
+                    reason=reason,
+                    message=message,
+                    now=now,
+                )
+                await self._tell_event(key, event)
             case CreateExecution(body):
                 await self._create_execution(key, meta, body, now)
             case _:
@@ -277,6 +296,16 @@ class Reconciler:
             self._queue.add_in(key, STOP_AGAIN)
             raise PassOverError from error
         self._cache.observe_pod(pod)
+
+    async def _tell_event(self, key: Key, event: JsonObject) -> None:
+        self._check_leading()
+        try:
+            await self._client.create(EVENTS, key.namespace, event)
+        except AlreadyExists:
+            log.debug("%s: told already", key)
+        except (ApiError, UnknownOutcome) as error:
+            # The status says the same: nothing waits for an Event.
+            log.info("%s: an Event cannot be written: %s", key, error)
 
     # -- reads --
 

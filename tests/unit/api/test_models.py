@@ -23,6 +23,10 @@ RUN = {
     "workingDir": "/src",
     "resources": {"limits": {"cpu": 2, "memory": "1Gi"}, "requests": {"cpu": "500m"}},
     "serviceAccountName": "builder",
+    "podTemplate": {
+        "metadata": {"labels": {"team": "builds"}, "annotations": {"example.com/a": "b"}},
+        "spec": {"nodeSelector": None, "containers": [{"name": "main", "volumeMounts": []}]},
+    },
     "maxRunTime": "600s",
     "startTimeout": "5m",
     "queueTimeout": "1h",
@@ -189,7 +193,7 @@ def test_what_runs_is_what_the_design_marks():
     assert frozenset(
         {
             "image", "command", "args", "script", "env", "env_from", "working_dir", "resources",
-            "service_account_name", "rerun",
+            "service_account_name", "pod_template", "rerun",
         }
     ) == WHAT_RUNS  # fmt: skip
     assert set(TaskSpec.model_fields) >= WHAT_RUNS

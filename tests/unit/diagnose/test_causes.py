@@ -1,13 +1,15 @@
 """Every cause with the sentence it is told in, in the order of the table of reasons."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from builders import JOB, at, event, job, pod, seen
-from taskmill.api.reasons import Reason
+from taskmill.api.reasons import REASONS, Payer, Reason
 from taskmill.diagnose.causes import CAUSES, diagnose
 from taskmill.diagnose.finding import Stage
+from taskmill.diagnose.words import HINTS, RESTRICTED
 
 RUNC = (
     "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc"
@@ -19,17 +21,45 @@ ENDS = {
     "evicted for pressure on the node": (
         seen(pod().on().phase("Failed", "Evicted", "The node was low on resource: memory.")),
         Reason.EVICTED,
-        "node node-1: The node was low on resource: memory.",
+        "evicted from node node-1: The node was low on resource: memory.",
+    ),
+    "evicted for more storage than its own limit": (
+        seen(
+            pod()
+            .exited(137)
+            .phase(
+                "Failed",
+                "Evicted",
+                "Pod ephemeral local storage usage exceeds the total limit of containers 2Mi. ",
+            )
+        ),
+        Reason.EVICTED,
+        (
+            "evicted from node node-1: Pod ephemeral local storage usage exceeds the total limit of"
+            " containers 2Mi; write less, or raise resources.limits.ephemeral-storage"
+        ),
+    ),
+    "evicted for a volume that was too full": (
+        seen(
+            pod()
+            .on()
+            .phase("Failed", "Evicted", 'Usage of EmptyDir volume "tmp" exceeds the limit "2Mi". ')
+        ),
+        Reason.EVICTED,
+        (
+            'evicted from node node-1: Usage of EmptyDir volume "tmp" exceeds the limit "2Mi";'
+            " raise its sizeLimit"
+        ),
     ),
     "evicted by a drain": (
         seen(pod().exited(143).disrupted("EvictionByEvictionAPI", "Eviction API: evicting")),
         Reason.EVICTED,
-        "node node-1: Eviction API: evicting",
+        "evicted from node node-1: Eviction API: evicting",
     ),
     "evicted for a reason of a newer Kubernetes": (
         seen(pod().exited(137).disrupted("EvictionByMoonPhase")),
         Reason.EVICTED,
-        "node node-1: EvictionByMoonPhase",
+        "evicted from node node-1: EvictionByMoonPhase",
     ),
     "preempted": (
         seen(
@@ -38,12 +68,12 @@ ENDS = {
             .disrupted("PreemptionByScheduler", "default-scheduler: preempting to accommodate")
         ),
         Reason.PREEMPTED,
-        "node node-1: default-scheduler: preempting to accommodate",
+        "preempted on node node-1: default-scheduler: preempting to accommodate",
     ),
     "preempted before it had a node, and gone": (
         seen(pod().disrupted("PreemptionByScheduler", "made room"), pod_gone=True),
         Reason.PREEMPTED,
-        "pod build-1-x7k2p: made room",
+        "preempted on its node: made room",
     ),
     "the node was shut down": (
         seen(
@@ -53,7 +83,7 @@ ENDS = {
             .disrupted("TerminationByKubelet", "other words")
         ),
         Reason.NODE_SHUTDOWN,
-        "node node-1: Pod was terminated in response to imminent shutdown.",
+        "node node-1 was shut down: Pod was terminated in response to imminent shutdown.",
     ),
     "the node was lost": (
         seen(
@@ -63,7 +93,7 @@ ENDS = {
             pod_gone=True,
         ),
         Reason.NODE_LOST,
-        "node node-1: Taint manager: deleting due to NoExecute taint",
+        "node node-1 was lost: Taint manager: deleting due to NoExecute taint",
     ),
     "the node forgot the container": (
         seen(pod().exited(137, reason="ContainerStatusUnknown")),
@@ -71,9 +101,18 @@ ENDS = {
         "node node-1: the node lost track of the container",
     ),
     "the node refused the pod": (
-        seen(pod().on().phase("Failed", "OutOfcpu", "Node didn't have enough resource: cpu")),
+        seen(
+            pod()
+            .on()
+            .phase("Failed", "OutOfcpu", "Pod was rejected: Node didn't have enough resource: cpu")
+        ),
         Reason.EVICTED,
         "node node-1 refused the pod: OutOfcpu: Node didn't have enough resource: cpu",
+    ),
+    "the node refused the pod without words": (
+        seen(pod().on().phase("Failed", "UnexpectedAdmissionError")),
+        Reason.EVICTED,
+        "node node-1 refused the pod: UnexpectedAdmissionError",
     ),
     "the Job controller ended it while nobody else did": (
         seen(job().failed("DeadlineExceeded", "Job was active longer"), pod().running()),
@@ -85,15 +124,42 @@ ENDS = {
         Reason.MAX_RUN_TIME_EXCEEDED,
         "stopped by the kubelet: overdue",
     ),
+    "the kubelet ended it before it could start": (
+        seen(pod().on().phase("Failed", "DeadlineExceeded", "Pod was active too long")),
+        Reason.START_FAILED,
+        "stopped by the kubelet: overdue",
+    ),
     "its pod was deleted and it ended of SIGTERM": (
-        seen(pod().exited(143).deleted()),
+        seen(pod().exited(143, "bye", end=11).deleted(10, grace=30)),
         Reason.DELETED,
-        "pod build-1-x7k2p was deleted while it ran",
+        "pod build-1-x7k2p was deleted while it ran; it ended with exit code 143 (SIGTERM): bye",
     ),
     "its pod was deleted and it had to be killed": (
-        seen(pod().exited(137).deleted()),
+        seen(pod().exited(137, end=40).deleted(10, grace=30)),
         Reason.DELETED,
-        "pod build-1-x7k2p was deleted while it ran",
+        (
+            "pod build-1-x7k2p was deleted while it ran; it ended with exit code 137 (killed by"
+            " SIGKILL, possibly out of memory)"
+        ),
+    ),
+    "its pod was deleted and its program said 1 of SIGTERM": (
+        seen(pod().exited(1, "cleaned up", end=15).deleted(10, grace=30)),
+        Reason.DELETED,
+        "pod build-1-x7k2p was deleted while it ran; it ended with exit code 1: cleaned up",
+    ),
+    "its pod was deleted a second time, by force": (
+        seen(pod().exited(143, end=11).deleted(20, grace=0)),
+        Reason.DELETED,
+        "pod build-1-x7k2p was deleted while it ran; it ended with exit code 143 (SIGTERM)",
+    ),
+    "its pod was deleted before it ran": (
+        seen(
+            pod()
+            .exited(137, reason="ContainerStatusUnknown", startedAt=None, finishedAt=None)
+            .deleted(10, grace=30)
+        ),
+        Reason.DELETED,
+        "pod build-1-x7k2p was deleted before it ran",
     ),
     "out of memory with a limit": (
         seen(pod().limit("512Mi").exited(137, reason="OOMKilled")),
@@ -103,12 +169,26 @@ ENDS = {
     "out of memory without a limit": (
         seen(pod().exited(137, reason="OOMKilled")),
         Reason.OOM_KILLED,
-        "OOMKilled: the node ran out of memory (exit code 137); raise resources.limits.memory",
+        (
+            "OOMKilled: the node ran out of memory (exit code 137);"
+            " set resources.requests.memory to what it needs"
+        ),
+    ),
+    "out of memory in a child, and the exit code is its parent's": (
+        seen(pod().limit("1Gi").exited(2, "ld terminated with signal 9\n", reason="OOMKilled")),
+        Reason.OOM_KILLED,
+        (
+            "OOMKilled: a process was killed for its memory limit 1Gi; then exit code 2:"
+            " ld terminated with signal 9; raise resources.limits.memory"
+        ),
     ),
     "the command does not exist, says the runtime": (
         seen(pod().exited(128, RUNC, reason="StartError")),
         Reason.START_FAILED,
-        'exit code 128: exec: "/bin/nope": stat /bin/nope: no such file or directory',
+        (
+            'exit code 128: exec: "/bin/nope": stat /bin/nope: no such file or directory;'
+            " check the command and what the image has"
+        ),
     ),
     "the command cannot run, says the runtime without words": (
         seen(pod().exited(1, reason="ContainerCannotRun")),
@@ -118,12 +198,33 @@ ENDS = {
     "the command does not exist, says the shell": (
         seen(pod().exited(127, "script: 1: maek: not found\n")),
         Reason.START_FAILED,
-        "exit code 127: script: 1: maek: not found",
+        "exit code 127: script: 1: maek: not found; check the command and what the image has",
     ),
-    "the command is not executable, and nobody says a word": (
-        seen(pod().exited(126)),
+    "the command is not executable, says the shell": (
+        seen(pod().exited(126, "script: line 0: /tmp/tool: Permission denied\n")),
         Reason.START_FAILED,
-        "exit code 126: the command cannot be executed",
+        (
+            "exit code 126: script: line 0: /tmp/tool: Permission denied;"
+            " check that the image's file may be executed"
+        ),
+    ),
+    "the command is of another machine, says the shell": (
+        seen(pod().exited(126, "script: line 1: ./tool: cannot run: Exec format error\n")),
+        Reason.START_FAILED,
+        (
+            "exit code 126: script: line 1: ./tool: cannot run: Exec format error;"
+            " the image is for another kind of machine, or a script lacks its #! line"
+        ),
+    ),
+    "126, and nobody says that it is about a command": (
+        seen(pod().exited(126)),
+        Reason.ERROR,
+        "exit code 126",
+    ),
+    "127 of a program that counts its failures": (
+        seen(pod().exited(127, "127 tests failed")),
+        Reason.ERROR,
+        "exit code 127: 127 tests failed",
     ),
     "an exit code with the last line of the log": (
         seen(pod().exited(3, "compiling\ncc: error: foo.c: No such file or directory\n")),
@@ -155,32 +256,84 @@ ENDS = {
         Reason.ERROR,
         "it ended without an exit code",
     ),
+    "a failure after that of a sidecar": (
+        seen(
+            pod()
+            .beside()
+            .exited(3, "cannot listen", end=5, container="helper")
+            .exited(7, "connection refused", end=9)
+        ),
+        Reason.ERROR,
+        (
+            "exit code 7: connection refused;"
+            " sidecar helper: had ended before with exit code 3: cannot listen"
+        ),
+    ),
     "an init container failed": (
         seen(
+            job().failed(),
             pod()
             .on()
             .init("fetch")
             .exited(22, "curl: (22) 404\n", container="fetch")
             .waiting("PodInitializing")
-            .phase("Failed")
+            .phase("Failed"),
         ),
         Reason.INIT_FAILED,
         "init container fetch: exit code 22: curl: (22) 404",
     ),
+    "an init container ran out of memory": (
+        seen(
+            job().failed(),
+            pod()
+            .on()
+            .init("fetch")
+            .exited(137, reason="OOMKilled", container="fetch")
+            .phase("Failed"),
+        ),
+        Reason.INIT_FAILED,
+        "init container fetch: OOMKilled: the node ran out of memory (exit code 137)",
+    ),
+    "an init container could not start": (
+        seen(
+            job().failed(),
+            pod()
+            .on()
+            .init("fetch")
+            .exited(128, RUNC, reason="StartError", container="fetch")
+            .phase("Failed"),
+        ),
+        Reason.INIT_FAILED,
+        (
+            "init container fetch: exit code 128:"
+            ' exec: "/bin/nope": stat /bin/nope: no such file or directory'
+        ),
+    ),
     "a sidecar failed before the task's container started": (
         seen(
+            job().failed(),
             pod()
             .on()
             .sidecar("proxy")
             .exited(1, "no config", container="proxy")
             .waiting("PodInitializing")
-            .phase("Failed")
+            .phase("Failed"),
         ),
         Reason.SIDECAR_FAILED,
         "sidecar proxy: exit code 1: no config",
     ),
     "the pod failed and none of its containers says why": (
-        seen(pod().on().phase("Failed")),
+        seen(job().failed(), pod().on().phase("Failed")),
+        Reason.ERROR,
+        "pod build-1-x7k2p failed: it does not say why",
+    ),
+    "the pod failed while its container is said to run, and its Job has counted it": (
+        seen(job().failed(), pod().running().phase("Failed", "Strange", "words")),
+        Reason.ERROR,
+        "pod build-1-x7k2p failed: Strange: words",
+    ),
+    "the pod failed while its container is said to run, and is gone": (
+        seen(pod().running().phase("Failed"), pod_gone=True),
         Reason.ERROR,
         "pod build-1-x7k2p failed: it does not say why",
     ),
@@ -227,30 +380,83 @@ NOT_FOUND = (
 )
 AT_ONCE, MINUTE, HALF = timedelta(), timedelta(minutes=1), timedelta(seconds=30)
 
+DENIED = (
+    'rpc error: code = Unknown desc = failed to pull and unpack image "docker.io/private/tool:2":'
+    ' failed to resolve reference "docker.io/private/tool:2": pull access denied, repository does'
+    " not exist or may require authorization"
+)
+NO_SECRET = event(
+    "FailedToRetrieveImagePullSecret",
+    "Unable to retrieve some image pull secrets (regcred); attempting to pull the image may not"
+    " succeed.",
+)
+NON_ROOT = (
+    'container has runAsNonRoot and image will run as root (pod: "build-1-x7k2p_team(4711)",'
+    " container: main)"
+)
+
 STARTS = {
     "the image's name cannot be read": (
-        seen(pod().waiting("InvalidImageName", 'Failed to apply default image tag "A b"')),
+        seen(
+            pod().waiting(
+                "InvalidImageName",
+                'Failed to apply default image tag "A b": couldn\'t parse image name "A b":'
+                " invalid reference format",
+            )
+        ),
         Reason.INVALID_IMAGE_NAME,
-        'InvalidImageName: Failed to apply default image tag "A b"',
+        'couldn\'t parse image name "A b": invalid reference format; check image',
+        AT_ONCE,
+    ),
+    "the image's name cannot be read, without words": (
+        seen(pod().waiting("InvalidImageName")),
+        Reason.INVALID_IMAGE_NAME,
+        "InvalidImageName; check image",
         AT_ONCE,
     ),
     "the image must be there and is not": (
         seen(pod().waiting("ErrImageNeverPull", "not present with pull policy of Never")),
         Reason.IMAGE_PULL_FAILED,
-        "ErrImageNeverPull: not present with pull policy of Never",
+        (
+            "ErrImageNeverPull: not present with pull policy of Never;"
+            " load the image onto the node, or change imagePullPolicy"
+        ),
         AT_ONCE,
     ),
     "the registry does not know the image": (
         seen(pod().waiting("ImagePullBackOff", NOT_FOUND)),
         Reason.IMAGE_PULL_FAILED,
-        "cannot pull registry.example.com/no:1: registry.example.com/no:1: not found",
+        "cannot pull registry.example.com/no:1: not found; check image and its tag",
         MINUTE,
     ),
     "the registry refuses us": (
-        seen(pod().waiting("ErrImagePull", "pull access denied, repository does not exist")),
+        seen(pod().waiting("ErrImagePull", DENIED)),
         Reason.IMAGE_PULL_FAILED,
-        "pull access denied, repository does not exist",
+        (
+            "cannot pull docker.io/private/tool:2: pull access denied, repository does not exist"
+            " or may require authorization;"
+            " check image, or give imagePullSecrets in podTemplate.spec"
+        ),
         MINUTE,
+    ),
+    "the registry refuses us, and the pull secret is missing": (
+        seen(
+            pod().waiting("ErrImagePull", DENIED),
+            events=[NO_SECRET, event("BackOff", "Back-off pulling image")],
+        ),
+        Reason.IMAGE_PULL_FAILED,
+        (
+            "cannot pull docker.io/private/tool:2: pull access denied, repository does not exist"
+            " or may require authorization; pull secret regcred does not exist;"
+            " create it, or correct imagePullSecrets"
+        ),
+        MINUTE,
+    ),
+    "the registry does not answer, and a missing pull secret shortens no wait": (
+        seen(pod().waiting("ErrImagePull", "i/o timeout"), events=[NO_SECRET]),
+        Reason.IMAGE_PULL_FAILED,
+        "i/o timeout; pull secret regcred does not exist; create it, or correct imagePullSecrets",
+        None,
     ),
     "the registry's name does not resolve, which may pass": (
         seen(
@@ -282,13 +488,32 @@ STARTS = {
             .waiting("PodInitializing")
         ),
         Reason.IMAGE_PULL_FAILED,
-        "sidecar proxy: not found",
+        "sidecar proxy: not found; check image and its tag",
         MINUTE,
     ),
     "a Secret is missing": (
         seen(pod().waiting("CreateContainerConfigError", 'secret "login" not found')),
         Reason.CONFIG_ERROR,
-        'secret "login" not found',
+        'secret "login" not found; create it, or set optional: true',
+        HALF,
+    ),
+    "a key is missing": (
+        seen(
+            pod().waiting(
+                "CreateContainerConfigError", "couldn't find key user in Secret team/login"
+            )
+        ),
+        Reason.CONFIG_ERROR,
+        "couldn't find key user in Secret team/login; add the key, or set optional: true",
+        HALF,
+    ),
+    "the image runs as root, and may not": (
+        seen(pod().waiting("CreateContainerConfigError", NON_ROOT)),
+        Reason.CONFIG_ERROR,
+        (
+            "container has runAsNonRoot and image will run as root;"
+            " set runAsUser in podTemplate.spec.securityContext"
+        ),
         HALF,
     ),
     "the container cannot be made, without words": (
@@ -306,16 +531,43 @@ STARTS = {
     "a volume cannot be mounted": (
         seen(
             pod().on().waiting("ContainerCreating"),
-            events=[event("FailedMount", 'secret "tls" not found'), event("Odd", "later")],
+            events=[
+                event(
+                    "FailedMount",
+                    'MountVolume.SetUp failed for volume "tls" : secret "tls" not found',
+                ),
+                event("Odd", "later"),
+            ],
         ),
         Reason.MOUNT_FAILED,
-        'secret "tls" not found',
+        'volume "tls": secret "tls" not found; create it, or set optional: true',
         None,
     ),
     "a volume cannot be attached": (
         seen(pod().on(), events=[event("FailedAttachVolume", "Multi-Attach error")]),
         Reason.MOUNT_FAILED,
         "Multi-Attach error",
+        None,
+    ),
+    "the network of the pod cannot be made": (
+        seen(
+            pod().on().waiting("ContainerCreating"),
+            events=[event("FailedCreatePodSandBox", "plugin returned an error")],
+        ),
+        Reason.START_FAILED,
+        "FailedCreatePodSandBox: plugin returned an error",
+        None,
+    ),
+    "the network of the node is not there": (
+        seen(pod().on(), events=[event("NetworkNotReady", "cni config uninitialized")]),
+        Reason.START_FAILED,
+        "NetworkNotReady: cni config uninitialized",
+        None,
+    ),
+    "a sidecar that must be ready first ends again and again": (
+        seen(pod().on().sidecar().crashing(1, "no config").waiting("PodInitializing")),
+        Reason.SIDECAR_FAILED,
+        "sidecar proxy: exit code 1: no config; it is started again",
         None,
     ),
     "nothing wrong is known": (
@@ -327,7 +579,7 @@ STARTS = {
     "an init container is at work": (
         seen(pod().on().init("fetch").running(container="fetch").waiting("PodInitializing")),
         None,
-        "init container fetch is running",
+        "init container fetch: running",
         None,
     ),
 }
@@ -360,20 +612,52 @@ QUEUES = {
         "the pod's scheduling gates are closed",
         None,
     ),
-    "no node takes the pod": (
+    "no node has room": (
         seen(
             pod().unschedulable(
                 "0/3 nodes are available: 3 Insufficient cpu. preemption: 0/3 nodes are available."
             )
         ),
         Reason.UNSCHEDULABLE,
-        "Unschedulable: 0/3 nodes are available: 3 Insufficient cpu.",
+        (
+            "Unschedulable: 0/3 nodes are available: 3 Insufficient cpu;"
+            " lower resources.requests, or add nodes"
+        ),
+        None,
+    ),
+    "no node may take the pod": (
+        seen(
+            pod().unschedulable(
+                "0/2 nodes are available: 1 node(s) didn't match Pod's node affinity/selector,"
+                " 1 node(s) had untolerated taint(s). no new claims to deallocate, preemption: no."
+            )
+        ),
+        Reason.UNSCHEDULABLE,
+        (
+            "Unschedulable: 0/2 nodes are available: 1 node(s) didn't match Pod's node"
+            " affinity/selector, 1 node(s) had untolerated taint(s);"
+            " check nodeSelector, affinity and tolerations in podTemplate.spec"
+        ),
+        None,
+    ),
+    "the claim of a volume is missing": (
+        seen(
+            pod().unschedulable('0/1 nodes are available: persistentvolumeclaim "data" not found.')
+        ),
+        Reason.UNSCHEDULABLE,
+        (
+            'Unschedulable: 0/1 nodes are available: persistentvolumeclaim "data" not found;'
+            " create it"
+        ),
         None,
     ),
     "the quota is used up": (
         seen(events=[event("FailedCreate", f"{REFUSED}exceeded quota: small, requested: pods=1")]),
         Reason.QUOTA_EXCEEDED,
-        "exceeded quota: small, requested: pods=1",
+        (
+            "its pod was refused: exceeded quota: small, requested: pods=1;"
+            " free some of the quota, or raise it"
+        ),
         None,
     ),
     "the service account is missing": (
@@ -387,13 +671,16 @@ QUEUES = {
             ]
         ),
         Reason.CONFIG_ERROR,
-        'error looking up service account team/builder: serviceaccount "builder" not found',
+        (
+            "its pod was refused: error looking up service account team/builder:"
+            ' serviceaccount "builder" not found; create it, or correct serviceAccountName'
+        ),
         HALF,
     ),
     "Pod Security refuses the pod": (
         seen(events=[event("FailedCreate", f'{REFUSED}violates PodSecurity "restricted:latest"')]),
         Reason.REJECTED,
-        'violates PodSecurity "restricted:latest"',
+        f'its pod was refused: violates PodSecurity "restricted:latest"; {RESTRICTED}',
         AT_ONCE,
     ),
     "a webhook refuses the pod": (
@@ -405,13 +692,19 @@ QUEUES = {
             ]
         ),
         Reason.REJECTED,
-        'admission webhook "p" denied the request: no',
+        'its pod was refused: admission webhook "p" denied the request: no',
         AT_ONCE,
     ),
     "a webhook does not answer": (
         seen(events=[event("FailedCreate", "Error creating: Internal error: webhook timed out")]),
         Reason.QUEUED,
-        "Internal error: webhook timed out",
+        "its pod was refused: Internal error: webhook timed out",
+        None,
+    ),
+    "the pod is refused without a word": (
+        seen(events=[event("FailedCreate", "")]),
+        Reason.QUEUED,
+        "its pod was refused: without a word",
         None,
     ),
     "nothing is known of its pod": (
@@ -442,12 +735,191 @@ def test_a_wait_for_room_says_for_what(name):
     assert finding.since == at(0)
 
 
+RUNS = {
+    "it runs": (seen(pod().running(7)), None, ""),
+    "its node does not answer": (
+        seen(pod().running(7).silent()),
+        Reason.NODE_LOST,
+        "node node-1 does not answer; its container may be running on",
+    ),
+    "its node does not answer, and its pod was given up": (
+        seen(pod().running(7).silent().disrupted("DeletionByTaintManager").deleted(20)),
+        Reason.NODE_LOST,
+        "node node-1 does not answer and its pod was given up; waiting for it to end",
+    ),
+    "a container of it is not ready, which is its own affair": (
+        seen(pod().running(7).condition("Ready", "False", "ContainersNotReady")),
+        None,
+        "",
+    ),
+    "a sidecar has failed": (
+        seen(pod().beside().running(7).exited(3, "no config", container="helper")),
+        None,
+        "running, but sidecar helper: exit code 3: no config",
+    ),
+    "a sidecar is done": (
+        seen(pod().beside().running(7).exited(0, "done", container="helper")),
+        None,
+        "",
+    ),
+    "a sidecar fails again and again": (
+        seen(pod().sidecar().running(7).crashing(1, "no config")),
+        None,
+        "running, but sidecar proxy: exit code 1: no config, again and again",
+    ),
+    "a sidecar's image cannot be pulled": (
+        seen(pod().beside().running(7).waiting("ImagePullBackOff", NOT_FOUND, container="helper")),
+        None,
+        "running, but sidecar helper: cannot pull registry.example.com/no:1: not found",
+    ),
+    "a sidecar's image cannot be pulled, without words": (
+        seen(pod().beside().running(7).waiting("ErrImagePull", container="helper")),
+        None,
+        "running, but sidecar helper: the image cannot be pulled",
+    ),
+    "a sidecar starts": (
+        seen(pod().beside().running(7).waiting("ContainerCreating", container="helper")),
+        None,
+        "",
+    ),
+    "an eviction is announced": (
+        seen(pod().running(7).disrupted("PreemptionByScheduler", "soon")),
+        None,
+        "",
+    ),
+    "its deletion is under way": (seen(pod().running(7).deleted(9, grace=30)), None, ""),
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_what_runs_says_what_ails_it(name):
+    what, reason, sentence = RUNS[name]
+    finding = diagnose(what)
+    assert (finding.stage, finding.reason, finding.sentence) == (Stage.RUNNING, reason, sentence)
+    assert (finding.since, finding.started_at) == (at(7), at(7))
+    assert finding.fails_after is None
+
+
+FAILING = "its pod has failed; waiting for the node to say why"
+
+ENDINGS = {
+    "its container is still said to run": (seen(pod().running().phase("Failed")),),
+    "its container was never said to run": (
+        seen(pod().on().waiting("ContainerCreating").phase("Failed")),
+    ),
+    "its container was killed, and the pod is said to run": (
+        seen(pod().exited(137).phase("Running")),
+    ),
+}
+"""The kubelet tells of a pod's end in several steps."""
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_a_pod_that_has_failed_is_not_over_before_it_says_why(name):
+    (what,) = ENDINGS[name]
+    finding = diagnose(what)
+    assert finding.stage is not Stage.ENDED
+    # Of what ran there is nothing to tell in such a moment.
+    told = FAILING if finding.stage is Stage.STARTING else ""
+    assert (finding.reason, finding.sentence) == (None, told)
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_a_pod_that_has_failed_is_over_once_its_job_has_counted_it_or_it_is_gone(name):
+    (what,) = ENDINGS[name]
+    for settled in (
+        replace(what, job=job().failed().facts),
+        replace(what, job=job().failing("BackoffLimitExceeded").facts),
+        replace(what, pod_gone=True),
+    ):
+        assert diagnose(settled).stage is Stage.ENDED
+
+
+def test_a_pod_that_is_about_to_fail_runs_until_then():
+    about = pod().running().condition("Ready", "False", "PodFailed")
+    finding = diagnose(seen(about))
+    assert (finding.stage, finding.sentence) == (Stage.RUNNING, "")
+
+
+@pytest.mark.parametrize(
+    "built",
+    [
+        pod().exited(137),
+        pod().exited(137).phase("Running").deleted(5),
+        pod().exited(137, reason="OOMKilled").phase("Running"),
+        pod().beside().running(container="helper").exited(143).phase("Running"),
+        pod().exited(3).phase("Running"),
+    ],
+    ids=["failed", "deleted", "out of memory", "beside another", "no signal"],
+)
+def test_an_end_that_explains_itself_is_told_at_once(built):
+    assert diagnose(seen(built)).stage is Stage.ENDED
+
+
+ALL_FINDINGS = {
+    f"{table}: {name}": (name, diagnose(row[0]))
+    for table, rows in (
+        ("ends", ENDS), ("starts", STARTS), ("queues", QUEUES), ("runs", RUNS), ("fails", ENDINGS)
+    )
+    for name, row in rows.items()
+}  # fmt: skip
+
+
 def test_the_tables_above_have_an_example_of_every_cause():
-    examples = [what for table in (ENDS, STARTS, QUEUES) for what, *_ in table.values()]
-    examples += [seen(pod().exited(0)), seen(pod().running())]
-    examples += [seen(job().suspended(), pod().running().deleted(), pod_gone=True)]
-    speaking = {next((c for c in CAUSES if c(what)), None) for what in examples}
-    assert speaking - {None} == set(CAUSES)
+    examples = [row[0] for table in (ENDS, STARTS, QUEUES, RUNS, ENDINGS) for row in table.values()]
+    examples += [seen(pod().exited(0))]
+    speaking = {next(cause for cause in CAUSES if cause.recognise(example)) for example in examples}
+    assert [c.recognise.__name__ for c in CAUSES if c not in speaking] == []
+
+
+def test_every_cause_names_the_source_of_its_rule():
+    assert all(cause.source for cause in CAUSES)
+    assert len({cause.recognise for cause in CAUSES}) == len(CAUSES)
+
+
+def test_the_tables_above_have_an_example_of_every_advice():
+    given = {
+        next(
+            (row for row in HINTS if row[0] is finding.reason and row[1].search(finding.sentence)),
+            None,
+        )
+        for _, finding in ALL_FINDINGS.values()
+        if any(finding.sentence.endswith(f"; {hint}") for *_, hint in HINTS)
+    }
+    assert [row for row in HINTS if row not in given] == []
+
+
+# -- who pays --------------------------------------------------------------------------------------
+
+PAYERS = {
+    "evicted for more storage than its own limit": Payer.RETRY,
+    "evicted for a volume that was too full": Payer.RETRY,
+    "the image must be there and is not": None,
+    "the registry does not know the image": None,
+    "the registry refuses us": None,  # it does not say which of the two it is
+    "the registry refuses us, and the pull secret is missing": None,
+    "a sidecar's image cannot be pulled": None,
+}
+"""Whose payer is another than the table of reasons says."""
+
+
+@pytest.mark.parametrize("name", ALL_FINDINGS)
+def test_the_table_of_reasons_says_who_pays_but_for_what_the_verdict_knows_better(name):
+    short, finding = ALL_FINDINGS[name]
+    if finding.stage is Stage.RUNNING:
+        assert finding.payer is None
+        return
+    usual = REASONS[finding.reason].payer if finding.reason else None
+    assert finding.payer is PAYERS.get(short, usual)
+
+
+def test_nobody_pays_for_a_success():
+    assert diagnose(seen(pod().exited(0))).payer is None
+
+
+def test_the_cluster_pays_for_a_registry_that_does_not_answer():
+    finding = diagnose(seen(pod().waiting("ErrImagePull", "i/o timeout")))
+    assert finding.payer is Payer.INFRA
 
 
 def test_unschedulable_is_doubted_for_15_seconds():
@@ -482,12 +954,6 @@ def test_a_success_whose_pod_was_last_seen_running_is_told_by_its_job(later):
     finding = diagnose(later)
     assert finding.succeeded
     assert finding.finished_at == at(30)
-
-
-def test_a_running_container_has_its_start_and_no_words():
-    finding = diagnose(seen(pod().running(7)))
-    assert (finding.stage, finding.reason, finding.sentence) == (Stage.RUNNING, None, "")
-    assert (finding.since, finding.started_at) == (at(7), at(7))
 
 
 def test_the_clock_of_a_start_begins_when_the_pod_has_a_node():
@@ -560,8 +1026,24 @@ BOTH = {
         Reason.DELETED,
     ),
     "an exit code of its own outweighs the deletion of the pod": (
-        seen(pod().exited(3).deleted(), pod_gone=True),
+        seen(pod().exited(3, end=9).deleted(10, grace=30), pod_gone=True),
         Reason.ERROR,
+    ),
+    "out of memory outweighs a later deletion of the pod": (
+        seen(pod().limit("1Gi").exited(137, reason="OOMKilled", end=9).deleted(10, grace=30)),
+        Reason.OOM_KILLED,
+    ),
+    "a command that was not found outweighs a later deletion of the pod": (
+        seen(pod().exited(127, "sh: maek: not found", end=9).deleted(10, grace=30)),
+        Reason.START_FAILED,
+    ),
+    "the deletion of the pod outweighs that its node forgot the container": (
+        seen(pod().exited(137, reason="ContainerStatusUnknown", startedAt=None).deleted(10)),
+        Reason.DELETED,
+    ),
+    "the deletion of the pod outweighs the exit code within its grace": (
+        seen(pod().exited(1, "trapped", end=39).deleted(10, grace=30)),
+        Reason.DELETED,
     ),
     "out of memory outweighs its exit code": (
         seen(pod().exited(137, "Killed", reason="OOMKilled")),
@@ -573,17 +1055,21 @@ BOTH = {
     ),
     "an init container that failed outweighs a sidecar that did": (
         seen(
+            job().failed(),
             pod()
             .sidecar()
             .init()
             .exited(1, container="proxy")
             .exited(1, container="prepare")
-            .phase("Failed")
+            .phase("Failed"),
         ),
         Reason.INIT_FAILED,
     ),
     "an init container that failed outweighs a pod's reason that is new to us": (
-        seen(pod().init().exited(1, container="prepare").phase("Failed", "SomethingNew")),
+        seen(
+            job().failed(),
+            pod().init().exited(1, container="prepare").phase("Failed", "SomethingNew"),
+        ),
         Reason.INIT_FAILED,
     ),
     "a failed container outweighs the Job's own failure": (
@@ -628,11 +1114,6 @@ def test_of_two_causes_the_upper_one_is_told(name):
     finding = diagnose(what)
     assert finding.reason == reason
     assert finding.succeeded is (reason is None)
-
-
-def test_a_disruption_that_is_only_announced_ends_nothing():
-    finding = diagnose(seen(pod().running().disrupted("PreemptionByScheduler", "soon")))
-    assert finding.stage is Stage.RUNNING
 
 
 def test_a_suspended_job_whose_pod_was_taken_away_waits_again():
@@ -692,7 +1173,7 @@ def test_a_pod_that_was_refused_before_one_was_created_is_no_cause():
     ("build", "reason"),
     [
         (lambda: pod().exited(3, "my words"), Reason.ERROR),
-        (lambda: pod().exited(127, "my words"), Reason.START_FAILED),
+        (lambda: pod().exited(127, "my words: not found"), Reason.START_FAILED),
         (lambda: pod().limit("1Gi").exited(137, reason="OOMKilled"), Reason.OOM_KILLED),
         (lambda: pod().on().phase("Failed", "Evicted", "my words"), Reason.EVICTED),
         (lambda: pod().waiting("ImagePullBackOff", "not found"), Reason.IMAGE_PULL_FAILED),
@@ -705,3 +1186,61 @@ def test_an_unrelated_container_never_hides_the_cause(build, reason, other):
     alone, beside = diagnose(seen(build())), diagnose(seen(other(build())))
     assert alone.reason is reason
     assert (beside.reason, beside.sentence) == (alone.reason, alone.sentence)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "stat /var/lib/calico/nodename: no such file or directory",
+        "open /run/flannel/subnet.env: no such file or directory",
+    ],
+)
+def test_a_node_without_its_network_is_nothing_the_command_can_help(words):
+    events = [event("FailedCreatePodSandBox", f'plugin type="x" failed (add): {words}')]
+    finding = diagnose(seen(pod().on(), events=events))
+    assert finding.sentence.endswith(words)
+
+
+def test_a_volume_driver_that_is_missing_cannot_be_made_optional():
+    words = "driver name a.b not found in the list of registered CSI drivers"
+    finding = diagnose(seen(pod().on(), events=[event("FailedMount", words)]))
+    assert "optional" not in finding.sentence
+
+
+def test_the_storage_limit_of_one_container_is_the_tasks_own_too():
+    """What the kubelet says where another container has a limit as well."""
+    words = 'Container main exceeded its local ephemeral storage limit "2Mi". '
+    finding = diagnose(seen(pod().exited(137).phase("Failed", "Evicted", words)))
+    assert finding.payer is Payer.RETRY
+    assert finding.sentence.endswith("raise resources.limits.ephemeral-storage")
+
+
+def test_an_image_that_must_be_there_and_is_not_is_told_without_words():
+    finding = diagnose(seen(pod().waiting("ErrImageNeverPull")))
+    assert not finding.sentence.rstrip().endswith(":")
+
+
+def test_a_child_that_died_for_the_nodes_memory_has_the_advice_of_its_parent():
+    finding = diagnose(seen(pod().exited(5, "linker died", reason="OOMKilled")))
+    assert finding.sentence.endswith("; set resources.requests.memory to what it needs")
+
+
+def test_a_sidecar_that_ran_out_of_memory_before_is_told_with_the_failure():
+    both = pod().beside().exited(137, reason="OOMKilled", end=5, container="helper")
+    finding = diagnose(seen(both.exited(7, "connection refused", end=9)))
+    assert "OOMKilled" in finding.sentence
+
+
+@pytest.mark.parametrize(
+    "built",
+    [
+        pod().running(5).phase("Failed"),
+        pod().running(5).condition("Ready", "False", "PodFailed", seconds=9),
+        pod().condition("Ready", "False", "X").exited(143, start=5, end=9).phase("Running"),
+    ],
+    ids=["failed", "about to fail", "killed"],
+)
+def test_what_waits_for_the_words_of_its_end_is_as_far_as_it_was(built):
+    """Its clock is maxRunTime's, from its start."""
+    finding = diagnose(seen(built))
+    assert (finding.stage, finding.since, finding.started_at) == (Stage.RUNNING, at(5), at(5))

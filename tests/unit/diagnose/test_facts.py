@@ -2,15 +2,16 @@
 
 import copy
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders import at, event, job, pod, seen
+from builders import at, event, job, pod, seen, stamp
 from taskmill.api.reasons import Reason
 from taskmill.diagnose.causes import diagnose
-from taskmill.diagnose.facts import Role, parse_event, parse_job, parse_pod
+from taskmill.diagnose.facts import LONGEST_GRACE, Role, parse_event, parse_job, parse_pod
 from taskmill.diagnose.finding import Finding, Seen, Stage
 from taskmill.diagnose.text import SENTENCE_BYTES, sentence
 
@@ -72,6 +73,60 @@ def test_a_job_is_read():
     )
 
 
+def test_a_job_without_labels_and_owners_is_nobodys():
+    built = job()
+    del built.raw["metadata"]["labels"], built.raw["metadata"]["ownerReferences"]
+    read = built.facts
+    assert (read.step, read.attempt, read.owner_uid) == ("", 0, "")
+
+
+def test_when_a_job_was_taken_up_is_read():
+    built = job()
+    assert built.facts.started_at is None
+    built.raw["status"]["startTime"] = stamp(3)
+    assert built.facts.started_at == at(3)
+
+
+def test_why_the_kubelet_ended_a_pod_is_read():
+    read = pod().on().phase("Failed", "Evicted", "the node was low on memory").facts
+    assert (read.phase, read.reason, read.message, read.ended) == (
+        "Failed",
+        "Evicted",
+        "the node was low on memory",
+        True,
+    )
+
+
+def test_a_pod_is_unready_only_when_that_is_said():
+    assert pod().running().facts.unready is None
+    assert pod().running().condition("Ready", "True").facts.unready is None
+    unready = (
+        pod().running().condition("Ready", "False", "ContainersNotReady", "proxy").facts.unready
+    )
+    assert unready
+    assert (unready.reason, unready.message) == ("ContainersNotReady", "proxy")
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"), [(45, 45), (None, 0), (-5, 0), (10**12, LONGEST_GRACE)]
+)
+def test_the_grace_period_of_a_pod_is_a_length_of_time(given, seconds):
+    built = pod()
+    if given is not None:
+        built.raw["spec"]["terminationGracePeriodSeconds"] = given
+    assert built.facts.grace_period == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(("grace", "since"), [(None, 40), (0, 40), (30, 10)])
+def test_a_pod_was_deleted_before_its_grace_period(grace, since):
+    """The timestamp is the end of it."""
+    built = pod().deleted(40)
+    assert pod().facts.deleted_at is None
+    if grace is not None:
+        built.raw["metadata"]["deletionGracePeriodSeconds"] = grace
+    assert built.facts.deleted_at == at(since)
+
+
 def test_a_job_that_is_about_to_fail_says_so_and_is_not_finished():
     read = job().failing("DeadlineExceeded", "too long", 9).facts
     assert read.failed
@@ -95,11 +150,56 @@ def test_an_end_without_an_exit_code_is_no_success():
     assert (finding.stage, finding.succeeded, finding.exit_code) == (Stage.ENDED, False, None)
 
 
+@pytest.mark.parametrize("code", ["3", True, 3.0])
+def test_what_is_no_number_is_no_exit_code(code):
+    assert diagnose(seen(pod().exited(code))).exit_code is None
+
+
 def test_only_the_controller_among_the_owners_counts():
     built = job()
     owners = built.raw["metadata"]["ownerReferences"]
     owners.insert(0, {"kind": "Thing", "uid": "other"})
     assert built.facts.owner_uid == owners[1]["uid"]
+
+
+def test_a_container_is_in_one_state():
+    built = pod().sidecar().exited(1, container="proxy").waiting("ContainerCreating")
+    proxy, main = built.facts.containers
+    assert (proxy.waiting, proxy.started_at) == (None, None)
+    assert (main.started_at, main.ended) == (None, None)
+
+
+def test_a_container_without_a_memory_limit_has_none():
+    assert pod().facts.main.memory_limit == ""
+
+
+def test_a_container_that_is_started_again_tells_how_it_ended_before():
+    built = pod().sidecar().waiting("CrashLoopBackOff", container="proxy")
+    before = {"exitCode": 3, "message": "no config", "finishedAt": stamp(7)}
+    (status,) = built.raw["status"]["initContainerStatuses"]
+    status |= {"ready": True, "restartCount": 4, "lastState": {"terminated": before}}
+    proxy = built.facts.containers[0]
+    assert (proxy.ready, proxy.restarts) == (True, 4)
+    assert proxy.ended_before
+    assert (proxy.ended_before.exit_code, proxy.ended_before.message) == (3, "no config")
+    assert proxy.ended_before.finished_at == at(7)
+
+
+def test_a_container_that_was_never_started_again_is_not_ready_until_it_is_said():
+    proxy = pod().sidecar().running(container="proxy").facts.containers[0]
+    assert (proxy.ready, proxy.restarts, proxy.ended_before) == (False, 0, None)
+
+
+@pytest.mark.parametrize("signal", [9, 0], ids=["by a signal", "by itself"])
+def test_the_signal_that_ended_a_container_is_read(signal):
+    more = {"signal": signal} if signal else {}
+    ended = pod().exited(137, **more).facts.main.ended
+    assert ended.signal == signal
+
+
+def test_an_event_is_as_young_as_its_last_occurrence():
+    raw = event("FailedMount", "no", 7) | {"eventTime": stamp(1)}
+    assert parse_event(raw).at == at(7)
 
 
 def test_an_event_is_as_young_as_the_last_of_its_series():
@@ -255,7 +355,7 @@ def test_an_end_stays_an_end_when_more_is_known(what, more):
             and replace(
                 what.pod,
                 disruption=what.pod.disruption or (more.pod.disruption if more.pod else None),
-                deleting=what.pod.deleting or bool(more.pod and more.pod.deleting),
+                deleted_at=what.pod.deleted_at or (more.pod.deleted_at if more.pod else None),
             ),
         )
     )

@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from builders import pod, seen
 from taskmill.diagnose.causes import diagnose
-from taskmill.diagnose.text import LINE_CHARS, SENTENCE_BYTES, clean, last_line, quote, sentence
+from taskmill.diagnose.text import (
+    LINE_CHARS,
+    SENTENCE_BYTES,
+    clean,
+    gist,
+    last_line,
+    quote,
+    sentence,
+)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +49,11 @@ def test_a_long_last_line_is_cut_with_an_ellipsis():
     assert said == "x" * (LINE_CHARS - 1) + "…"
 
 
+@pytest.mark.parametrize(("cut", "room"), [(quote, LINE_CHARS - 2), (sentence, SENTENCE_BYTES - 4)])
+def test_no_blank_is_left_before_the_ellipsis(cut, room):
+    assert cut("x" * room + " and more") == "x" * room + "…"
+
+
 def test_a_line_of_just_the_limit_is_not_cut():
     assert quote("x" * LINE_CHARS) == "x" * LINE_CHARS
 
@@ -51,6 +64,20 @@ def test_a_sentence_is_cut_between_characters(letter):
     size = len(letter.encode())
     assert said == letter * ((SENTENCE_BYTES - 3) // size) + "…"
     assert SENTENCE_BYTES - size < len(said.encode()) <= SENTENCE_BYTES
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("0/9 nodes: 9 Insufficient cpu", "0/12 nodes: 3 Insufficient cpu", True),
+        ("read 10.0.0.1:53 refused", "read 10.0.0.12:41053 refused", True),
+        ("0/9 nodes: 9 Insufficient cpu", "0/9 nodes: 9 Insufficient memory", False),
+        ("nodes", "9 nodes", False),
+    ],
+    ids=["counts", "addresses", "words", "a number more"],
+)
+def test_other_numbers_leave_the_gist(one, other, same):
+    assert (gist(one) == gist(other)) is same
 
 
 def test_a_sentence_of_just_the_limit_is_not_cut():

@@ -21,13 +21,23 @@ from builders import (
     task,
     world,
 )
-from taskmill.api.reasons import Phase, Reason
-from taskmill.plan.decision import CreateJob, Decision, DeleteJob, ReadEvents, StopPod
+from taskmill.api.reasons import Payer, Phase, Reason
+from taskmill.plan.attempt import observe
+from taskmill.plan.decision import (
+    CreateJob,
+    Decision,
+    DeleteJob,
+    ReadEvents,
+    StopPod,
+    TellEvent,
+)
 from taskmill.plan.execution import decide
-from taskmill.plan.world import Limits, Refusal
+from taskmill.plan.world import Limits, Refusal, Trouble
 
 DELETE = DeleteJob(JOB, JOB_UID)
 STOP = StopPod("build-1-x7k2p", POD_UID)
+ENDED = "build-1-a232c3137f"
+"""Name of the Event about the end of the default execution's first attempt."""
 
 
 def decided(before, seconds):
@@ -41,7 +51,20 @@ def decided(before, seconds):
         assert new.model_copy(update={"status_version": old.status_version}) != old
         for words in (new.message, new.failure_message):
             assert words is None or 0 < len(words.encode()) <= 1024
+        if new.phase.final:
+            told = [TellEvent(ENDED, new.reason, new.failure_message)]
+            assert tells(decision) == (told if new.phase is Phase.FAILED else [])
     return decision
+
+
+def tells(decision):
+    """The Events that it writes."""
+    return [action for action in decision.actions if isinstance(action, TellEvent)]
+
+
+def deeds(decision):
+    """What it does beyond writing Events."""
+    return tuple(action for action in decision.actions if not isinstance(action, TellEvent))
 
 
 def settled(before, seconds):
@@ -73,7 +96,7 @@ def test_a_new_execution_gets_its_job_and_no_word_yet():
     assert isinstance(create, CreateJob)
     assert create.body["kind"] == "Job"
     assert decision.status is None
-    assert decision.look_at == at(2)
+    assert decision.look_at == at(3)
 
 
 def test_no_second_job_is_made_while_one_exists():
@@ -87,7 +110,7 @@ def test_no_second_job_is_made_after_the_first_is_gone():
         Reason.DELETED,
         f"step build: Job {JOB} was deleted",
     )
-    assert decision.actions == ()
+    assert deeds(decision) == ()
 
 
 def test_no_second_job_is_made_when_the_status_remembers_one_that_nobody_saw_go():
@@ -98,7 +121,7 @@ def test_no_second_job_is_made_when_the_status_remembers_one_that_nobody_saw_go(
     )
     decision = settled(world(running), 60)
     assert verdict(decision)[1:] == (Reason.DELETED, "step build: Job build-1-x was deleted")
-    assert decision.actions == ()
+    assert deeds(decision) == ()
     assert decision.status.started_at == at(3)
 
 
@@ -116,11 +139,11 @@ def test_a_job_of_another_name_is_not_ours_whatever_it_says():
     assert decision.status is None
 
 
-def test_a_run_is_pending_only_after_two_seconds():
+def test_a_run_is_pending_only_after_three_seconds():
     waiting = world(job(), pod())
-    early = settled(waiting, 1.9)
-    assert (early.status, early.look_at) == (None, at(2))
-    late = settled(waiting, 2)
+    early = settled(waiting, 2.9)
+    assert (early.status, early.look_at) == (None, at(3))
+    late = settled(waiting, 3)
     assert late.status
     assert (late.status.phase, late.status.reason, late.status.message) == (
         Phase.PENDING,
@@ -131,12 +154,12 @@ def test_a_run_is_pending_only_after_two_seconds():
     assert late.status.observed_generation == 1
 
 
-def test_a_run_that_starts_within_two_seconds_is_never_written_as_pending():
-    decision = settled(world(job(), pod().running(1)), 1.5)
+def test_a_run_that_starts_within_three_seconds_is_never_written_as_pending():
+    decision = settled(world(job(), pod().running(2)), 2.5)
     status = decision.status
     assert status
     assert (status.phase, status.reason, status.message) == (Phase.RUNNING, None, None)
-    assert status.started_at == at(1)
+    assert status.started_at == at(2)
     assert conditions(status) == {"Reconciling": ("True", "Running")}
     (step,) = status.steps
     assert (step.id, step.phase, step.attempt) == ("build", Phase.RUNNING, 1)
@@ -156,11 +179,11 @@ def test_running_on_writes_nothing_and_looks_again_at_the_deadline():
 
 def test_a_new_message_waits_ten_seconds_after_the_last_write():
     before = world(job(), pod().waiting("ImagePullBackOff", "i/o timeout"))
-    told = stored(before, decided(before, 2), at(2))
+    told = stored(before, decided(before, 3), at(3))
     changed = replace(told, pods=(pod().waiting("CreateContainerError", "no such key").facts,))
     early = decided(changed, 5)
-    assert (early.status, early.look_at) == (None, at(12))
-    late = settled(changed, 12)
+    assert (early.status, early.look_at) == (None, at(13))
+    late = settled(changed, 13)
     assert late.status
     assert (late.status.reason, late.status.message) == (
         Reason.CONFIG_ERROR,
@@ -168,21 +191,140 @@ def test_a_new_message_waits_ten_seconds_after_the_last_write():
     )
 
 
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (
+            pod().waiting("ErrImagePull", "dial tcp 10.0.0.1:443: i/o timeout"),
+            pod().waiting("ErrImagePull", "dial tcp 10.0.0.27:443: i/o timeout"),
+        ),
+        (
+            pod().unschedulable("0/3 nodes are available: 3 Insufficient cpu."),
+            pod().unschedulable("0/12 nodes are available: 12 Insufficient cpu."),
+        ),
+        (
+            pod().beside().running(1).exited(3, "7 of 9 lost", container="helper"),
+            pod().beside().running(1).exited(3, "8 of 9 lost", container="helper"),
+        ),
+    ],
+    ids=["address", "count", "while it runs"],
+)
+def test_the_same_words_with_other_numbers_are_no_news(first, then):
+    before = world(job(), first)
+    told = stored(before, decided(before, 20), at(20))
+    changed = replace(told, pods=(then.facts,))
+    for seconds in (25, 60, 300):
+        assert decided(changed, seconds).status is None
+
+
+def test_other_numbers_are_told_together_with_what_is_news():
+    before = world(job(), pod().waiting("ErrImagePull", "dial tcp 10.0.0.1:443: i/o timeout"))
+    told = stored(before, decided(before, 20), at(20))
+    moved = pod().waiting("ErrImagePull", "dial tcp 10.0.0.2:443: i/o timeout").on("node-2")
+    after = settled(replace(told, pods=(moved.facts,)), 30).status
+    assert after.message == "step build: dial tcp 10.0.0.2:443: i/o timeout"
+    (reconciling,) = after.conditions
+    assert reconciling.message == after.message
+
+
+def test_the_same_words_for_another_reason_are_news():
+    before = world(job(), pod().waiting("CreateContainerError", "no 1"))
+    told = stored(before, decided(before, 20), at(20))
+    other = replace(told, pods=(pod().waiting("ErrImagePull", "no 2").facts,))
+    assert decided(other, 30).status.reason is Reason.IMAGE_PULL_FAILED
+
+
+def test_a_node_that_falls_silent_is_told_and_costs_the_container_nothing():
+    before = world(execution().deadline(7200), job().started(), pod().running(1))
+    told = stored(before, decided(before, 1), at(1))
+    silent = replace(told, pods=(pod().running(1).silent().facts,))
+    decision = settled(silent, 60)
+    status = decision.status
+    assert (status.phase, status.reason, status.message) == (
+        Phase.RUNNING,
+        Reason.NODE_LOST,
+        "step build: node node-1 does not answer; its container may be running on",
+    )
+    assert status.started_at == status.steps[0].started_at == at(1)
+    assert conditions(status) == {"Reconciling": ("True", "NodeLost")}
+    assert (decision.actions, decision.look_at) == ((), at(7200))
+    still = stored(silent, decision, at(60))
+    assert decided(still, 3600) == Decision(None, (), at(7200))
+    back = replace(still, pods=(pod().running(1).facts,))
+    answers = settled(back, 3600).status
+    assert (answers.phase, answers.reason, answers.message) == (Phase.RUNNING, None, None)
+    ended = replace(still, pods=(pod().exited(0, start=1, end=900).facts,))
+    assert decided(ended, 3600).status.phase is Phase.SUCCEEDED
+
+
+def test_a_silent_node_stops_no_clock():
+    silent = pod().running(5).silent()
+    before = world(execution().deadline(60), job().started(), silent)
+    assert decided(before, 60).actions == (STOP,)
+    limited = world(execution().runs(maxRunTime="10s"), job().started(), silent)
+    assert decided(limited, 16).status.reason is Reason.MAX_RUN_TIME_EXCEEDED
+
+
+def test_what_ails_a_running_execution_is_told_like_every_message_ten_seconds_after_the_last():
+    before = world(job(), pod().beside().running(1))
+    told = stored(before, decided(before, 1), at(1))
+    ailing = pod().beside().running(1).exited(3, "no config", container="helper")
+    changed = replace(told, pods=(ailing.facts,))
+    early = decided(changed, 5)
+    assert (early.status, early.look_at) == (None, at(11))
+    late = settled(changed, 11).status
+    assert (late.phase, late.reason, late.message) == (
+        Phase.RUNNING,
+        None,
+        "step build: running, but sidecar helper: exit code 3: no config",
+    )
+    assert conditions(late) == {"Reconciling": ("True", "Running")}
+
+
+def test_what_runs_again_is_told_at_once():
+    """A queueing system took the pod away and let the Job in again."""
+    before = world(job().suspended())
+    told = stored(before, decided(before, 20), at(20))
+    resumed = replace(told, jobs=(job().started(21).facts,), pods=(pod().running(22).facts,))
+    assert decided(resumed, 22).status.phase is Phase.RUNNING
+
+
+def test_a_failed_pod_whose_container_is_said_to_run_waits_for_the_job_or_the_pod_to_go():
+    before = world(job().started(), pod().running(1))
+    told = stored(before, decided(before, 1), at(1))
+    failing = pod().running(1).phase("Failed", "Strange", "words")
+    failing.condition("Ready", "False", "PodFailed", seconds=5)
+    half = replace(told, pods=(failing.facts,))
+    undecided = decided(half, 6)
+    assert undecided.status is None
+    assert deeds(undecided) == ()
+    for settled_ in (
+        replace(half, jobs=(job().started().failed().facts,)),
+        replace(half, gone=frozenset({POD_UID})),
+    ):
+        assert verdict(decided(settled_, 7))[1] == Reason.ERROR
+    told_more = replace(half, pods=(pod().exited(4, start=1, end=5).facts,))
+    assert verdict(decided(told_more, 7))[2] == "step build: exit code 4"
+
+
 def test_unschedulable_is_believed_after_15_seconds():
     before = world(job(), pod().unschedulable("0/1 nodes are available: 1 Insufficient cpu."))
-    doubted = settled(before, 2)
+    doubted = settled(before, 3)
     assert doubted.status
     assert (doubted.status.reason, doubted.status.message) == (
         None,
         "step build: waiting for a node",
     )
-    told = stored(before, doubted, at(2))
+    told = stored(before, doubted, at(3))
     assert decided(told, 14).look_at == at(15)
     believed = settled(told, 15)
     assert believed.status
     assert (believed.status.reason, believed.status.message) == (
         Reason.UNSCHEDULABLE,
-        "step build: Unschedulable: 0/1 nodes are available: 1 Insufficient cpu.",
+        (
+            "step build: Unschedulable: 0/1 nodes are available: 1 Insufficient cpu;"
+            " lower resources.requests, or add nodes"
+        ),
     )
 
 
@@ -199,7 +341,7 @@ def test_a_success_is_complete_and_finished():
         "Finished": ("True", "Succeeded"),
     }
     assert status.steps[0].exit_code == 0
-    assert decision.actions == ()
+    assert deeds(decision) == ()
     assert decision.look_at == at(9 + 3600)
 
 
@@ -222,12 +364,12 @@ def test_a_failure_says_step_code_and_last_line():
         Reason.ERROR,
         status.failure_message,
     )
-    assert decision.actions == ()
+    assert deeds(decision) == ()
 
 
 def test_a_verdict_takes_the_message_of_waiting_away():
     before = world(job(), pod().on())
-    told = stored(before, decided(before, 2), at(2))
+    told = stored(before, decided(before, 3), at(3))
     assert told.execution.status.message
     ended = replace(told, pods=(pod().exited(1).facts,))
     assert decided(ended, 12).status.message is None
@@ -257,7 +399,7 @@ def test_a_deadline_that_passed_before_anything_started_runs_nothing():
         Reason.DEADLINE_EXCEEDED,
         f"{PASSED}; step build had not started",
     )
-    assert decision.actions == ()
+    assert deeds(decision) == ()
 
 
 @pytest.mark.parametrize(
@@ -279,11 +421,11 @@ def test_a_deadline_says_what_was_still_waited_for_and_deletes_the_job(pods, wor
         Reason.DEADLINE_EXCEEDED,
         f"{PASSED}; step build was still waiting: {words}",
     )
-    assert decision.actions == (DELETE,)
+    assert deeds(decision) == (DELETE,)
 
 
 def overdue(**running):
-    return world(execution().deadline(60), job(), pod().running(5), **running)
+    return world(execution().deadline(60), job().started(), pod().running(5), **running)
 
 
 def test_a_deadline_while_it_runs_is_stored_before_its_container_is_stopped():
@@ -300,7 +442,7 @@ def test_a_deadline_while_it_runs_is_stored_before_its_container_is_stopped():
         "Reconciling": ("True", "Ending"),
         "FailureTarget": ("True", "DeadlineExceeded"),
     }
-    assert decision.actions == (STOP,)
+    assert deeds(decision) == (STOP,)
     assert decision.look_at == at(60 + 30 + 10)
 
 
@@ -311,7 +453,7 @@ def test_a_container_is_asked_to_stop_until_it_has_been():
     asked = replace(ending, pods=(pod().running(5).asked_to_stop().facts,))
     assert decided(asked, 61) == Decision(None, (), at(100))
     deleted = replace(ending, pods=(pod().running(5).deleted().facts,))
-    assert decided(deleted, 61).actions == ()
+    assert deeds(decided(deleted, 61)) == ()
 
 
 def test_the_verdict_completes_the_sentence_with_how_it_ended():
@@ -327,7 +469,7 @@ def test_the_verdict_completes_the_sentence_with_how_it_ended():
             " it ended with exit code 143 (SIGTERM): bye"
         ),
     )
-    assert decision.actions == (DELETE,)
+    assert deeds(decision) == (DELETE,)
     assert decision.status.completed_at == at(62)
     assert conditions(decision.status)["FailureTarget"] == ("True", "DeadlineExceeded")
 
@@ -348,7 +490,7 @@ def test_what_cannot_be_stopped_is_given_up_ten_seconds_after_its_grace():
     assert decided(ending, 99.9).status is None
     decision = settled(ending, 100)
     assert verdict(decision)[2].endswith("; its container was not seen to end within 40s")
-    assert decision.actions == (DELETE,)
+    assert deeds(decision) == (DELETE,)
 
 
 def test_after_an_outage_what_ended_before_the_deadline_has_its_own_verdict():
@@ -370,7 +512,7 @@ def test_after_an_outage_what_ended_after_the_deadline_is_overdue(code):
 
 
 def test_after_an_outage_what_still_runs_is_stopped():
-    assert decided(overdue(), 600).actions == (STOP,)
+    assert deeds(decided(overdue(), 600)) == (STOP,)
 
 
 def test_the_default_deadline_is_the_operators_timeout():
@@ -416,7 +558,7 @@ def test_max_run_time_is_counted_in_the_whole_seconds_of_kubernetes():
     assert decision.status
     assert decision.status.failure_message == "step build: ran longer than maxRunTime 10s"
     assert decision.status.reason == Reason.MAX_RUN_TIME_EXCEEDED
-    assert decision.actions == (STOP,)
+    assert deeds(decision) == (STOP,)
 
 
 @pytest.mark.parametrize(("end", "reason"), [(15, None), (16, Reason.MAX_RUN_TIME_EXCEEDED)])
@@ -425,7 +567,7 @@ def test_after_an_outage_max_run_time_is_judged_by_the_containers_own_times(end,
     before = world(execution().runs(maxRunTime="10s"), job(), ended)
     decision = settled(before, 600)
     assert decision.status.reason == reason
-    assert decision.actions == ((DELETE,) if reason else ())
+    assert deeds(decision) == ((DELETE,) if reason else ())
 
 
 def test_start_timeout_counts_from_the_node_and_is_told_with_the_known_cause():
@@ -437,7 +579,7 @@ def test_start_timeout_counts_from_the_node_and_is_told_with_the_known_cause():
         Reason.IMAGE_PULL_FAILED,
         "step build: did not start within startTimeout 1m: i/o timeout",
     )
-    assert decision.actions == (DELETE,)
+    assert deeds(decision) == (DELETE,)
     assert decided(world(slow, job(), pulling), 79).look_at == at(80)
 
 
@@ -476,22 +618,78 @@ def test_without_queue_timeout_a_full_cluster_is_a_queue():
     assert decided(before, 23 * 3600).status.phase is Phase.PENDING
 
 
-@pytest.mark.parametrize(
-    ("waiting", "patience", "reason", "words"),
-    [
-        (("InvalidImageName", "no"), 0, Reason.INVALID_IMAGE_NAME, "InvalidImageName: no"),
-        (("ImagePullBackOff", "a:1: not found"), 60, Reason.IMAGE_PULL_FAILED, "a:1: not found"),
-        (("CreateContainerConfigError", "no s"), 30, Reason.CONFIG_ERROR, "no s"),
-    ],
-)
-def test_a_fatal_cause_ends_it_after_its_patience(waiting, patience, reason, words):
-    before = world(job(), pod().on(seconds=7).waiting(*waiting))
+FATAL = {
+    "name": (("InvalidImageName", "no"), 0, Reason.INVALID_IMAGE_NAME, "no; check image"),
+    "pull": (
+        ("ImagePullBackOff", "a:1: not found"),
+        60,
+        Reason.IMAGE_PULL_FAILED,
+        "a:1: not found; check image and its tag",
+    ),
+    "config": (("CreateContainerConfigError", "no s"), 30, Reason.CONFIG_ERROR, "no s"),
+}
+
+
+@pytest.mark.parametrize("name", FATAL)
+def test_a_fatal_cause_ends_it_after_its_patience_with_it(name):
+    """From when it was seen first: what had kept the pod from starting until then is over."""
+    waiting, patience, reason, words = FATAL[name]
+    before = world(job(), pod().on(seconds=7).waiting(*waiting), events_at=290)
     if patience:
-        told = stored(before, decided(before, 9), at(9))
-        assert decided(told, 7 + patience - 0.1).look_at == at(7 + patience)
-    decision = settled(before, 7 + patience)
+        before = stored(before, decided(before, 300), at(300))
+        waited = decided(replace(before, events_at=at(299 + patience)), 299.5 + patience)
+        assert waited.status is None
+        assert waited.look_at == at(300 + patience)
+    decision = settled(before, 300 + patience)
     assert verdict(decision) == (Phase.FAILED, reason, f"step build: {words}")
-    assert decision.actions == (DELETE,)
+    assert deeds(decision) == (DELETE,)
+
+
+def test_the_clock_of_a_fatal_cause_starts_anew_with_another_cause():
+    def pulls(words):
+        return (pod().waiting("ImagePullBackOff", words).facts,)
+
+    before = world(job(), events_at=0)
+    first = decided(replace(before, pods=pulls("a:1: not found")), 10)
+    assert first.trouble == Trouble(JOB_UID, Reason.IMAGE_PULL_FAILED, at(10))
+    timed_out = replace(before, pods=pulls("i/o timeout"), trouble=first.trouble)
+    between = decided(timed_out, 20)
+    assert between.trouble is None
+    again = decided(replace(before, pods=pulls("a:1: not found"), trouble=between.trouble), 30)
+    assert again.trouble.since == at(30)
+    keyless = (pod().waiting("CreateContainerConfigError", "no key").facts,)
+    other = decided(replace(before, pods=keyless, trouble=again.trouble), 40)
+    assert other.trouble == Trouble(JOB_UID, Reason.CONFIG_ERROR, at(40))
+
+
+def test_the_clock_of_a_fatal_cause_goes_on_while_it_is_seen_again_in_other_words():
+    before = world(job(), events_at=0)
+    pull = pod().waiting("ErrImagePull", "a:1: not found").facts
+    back_off = pod().waiting("ImagePullBackOff", "unauthorized: login first").facts
+    first = decided(replace(before, pods=(pull,)), 10)
+    second = decided(replace(before, pods=(back_off,), trouble=first.trouble), 40)
+    assert second.trouble == first.trouble
+    third = replace(before, pods=(pull,), trouble=second.trouble)
+    assert not decided(third, 69).status.phase.final
+    assert verdict(decided(third, 70))[1] == Reason.IMAGE_PULL_FAILED
+
+
+def test_the_clock_of_a_fatal_cause_is_that_of_its_job():
+    former = Trouble("another-uid", Reason.CONFIG_ERROR, at(0))
+    waits = pod().waiting("CreateContainerConfigError", "no key")
+    decision = decided(world(job(), waits, trouble=former), 60)
+    assert decision.trouble == Trouble(JOB_UID, Reason.CONFIG_ERROR, at(60))
+
+
+def test_a_process_that_starts_anew_gives_a_fatal_cause_its_time_again():
+    """It may have come back just now; nothing that is stored says so."""
+    waits = pod().waiting("CreateContainerConfigError", "no key")
+    assert not decided(world(job(), waits), 3600 // 8).status.phase.final
+
+
+def test_what_is_not_fatal_by_itself_is_no_trouble():
+    for built in ([job()], [job(), pod().running()], [job(), pod().on()]):
+        assert decided(world(*built), 5).trouble is None
 
 
 # -- stopping -------------------------------------------------------------------------------------
@@ -513,14 +711,14 @@ def test_a_stop_before_it_runs_is_final_at_once(built, words, actions):
         Reason.STOPPED,
         f"stopped on request; step build {words}",
     )
-    assert decision.actions == actions
+    assert deeds(decision) == actions
     assert {"Failed", "Finished"} <= set(conditions(decision.status))
 
 
 def stopping():
     before = world(execution().stopped(), job(), pod().running(5))
     decision = decided(before, 20)
-    assert decision.actions == (STOP,)
+    assert deeds(decision) == (STOP,)
     assert decision.status
     assert decision.status.phase is Phase.RUNNING
     return stored(before, decision, at(20))
@@ -537,7 +735,7 @@ def test_a_stop_that_is_obeyed_within_grace_is_stopped():
             " it ended with exit code 143 (SIGTERM)"
         ),
     )
-    assert decision.actions == (DELETE,)
+    assert deeds(decision) == (DELETE,)
 
 
 def test_a_stop_that_needs_sigkill_is_killed_and_its_phase_is_stopped():
@@ -551,7 +749,7 @@ def test_a_stop_that_needs_sigkill_is_killed_and_its_phase_is_stopped():
             " it did not end within 30s and was killed"
         ),
     )
-    assert decision.actions == (DELETE,)
+    assert deeds(decision) == (DELETE,)
 
 
 def test_what_ended_by_itself_before_it_was_stopped_has_its_own_verdict():
@@ -568,17 +766,47 @@ def test_a_stop_wins_over_a_deadline_that_passes_later():
 # -- Events ---------------------------------------------------------------------------------------
 
 
-def test_events_are_read_when_a_pod_does_not_start_and_then_every_ten_seconds():
+def test_events_are_read_when_a_pod_does_not_start_and_then_less_and_less_often():
     before = world(job(), pod().on().waiting("ContainerCreating"))
-    assert decided(before, 2.9).actions == ()
-    assert decided(before, 3).actions == (ReadEvents(POD_UID),)
-    read = replace(before, events_at=at(3))
-    assert decided(read, 12).actions == ()
-    assert decided(read, 13).actions == (ReadEvents(POD_UID),)
+    reads = []
+    for tenths in range(600):
+        if ReadEvents(POD_UID) in decided(before, tenths / 10).actions:
+            reads.append(tenths / 10)
+            before = replace(before, events_at=at(tenths / 10))
+    assert reads == [2, 4, 8, 16, 26, 36, 46, 56]
+
+
+@pytest.mark.parametrize("read_at", [None, 2, 4, 8, 300])
+def test_whoever_waits_for_events_looks_again_when_they_are_due(read_at):
+    now = 1 if read_at is None else read_at + 0.1
+    before = world(job(), pod().on().waiting("ContainerCreating"), events_at=read_at)
+    told = stored(before, decided(before, now), at(now))
+    look_at = decided(told, now).look_at
+    seconds = (look_at - at(0)).total_seconds()
+    if seconds == 3:  # the first word comes first
+        seconds = 4
+    assert deeds(decided(told, seconds - 0.1)) == ()
+    assert deeds(decided(told, seconds)) == (ReadEvents(POD_UID),)
+
+
+def test_events_are_read_before_the_first_word_is_written():
+    """So that it says why."""
+    before = world(job(), pod().on().waiting("ContainerCreating"))
+    early = decided(before, 2)
+    assert (early.status, deeds(early)) == (None, (ReadEvents(POD_UID),))
+    told = [event("FailedMount", 'secret "tls" not found')]
+    read = world(job(), pod().on().waiting("ContainerCreating"), events=told, events_at=2)
+    assert decided(read, 3).status.reason is Reason.MOUNT_FAILED
 
 
 def test_events_about_the_job_are_read_while_it_has_no_pod():
-    assert decided(world(job()), 3).actions == (ReadEvents(JOB_UID),)
+    assert deeds(decided(world(job()), 3)) == (ReadEvents(JOB_UID),)
+
+
+def test_events_about_a_pull_that_fails_are_read_for_its_secrets():
+    before = world(job(), pod().waiting("ImagePullBackOff", "unauthorized"))
+    assert deeds(decided(before, 3)) == (ReadEvents(POD_UID),)
+    assert deeds(decided(replace(before, events_at=at(3)), 4)) == ()
 
 
 @pytest.mark.parametrize(
@@ -587,12 +815,13 @@ def test_events_about_the_job_are_read_while_it_has_no_pod():
         [job().suspended()],
         [job(), pod().unschedulable("0/1 nodes")],
         [job(), pod().running()],
-        [job(), pod().waiting("ImagePullBackOff", "i/o timeout")],
+        [job(), pod().running().silent()],
+        [job(), pod().waiting("CreateContainerConfigError", "no key")],
     ],
-    ids=["suspended", "unschedulable", "running", "says why itself"],
+    ids=["suspended", "unschedulable", "running", "silent", "says why itself"],
 )
 def test_no_events_are_read_about_what_speaks_for_itself(built):
-    assert decided(world(*built), 20).actions == ()
+    assert deeds(decided(world(*built), 20)) == ()
 
 
 # -- retirement -----------------------------------------------------------------------------------
@@ -605,7 +834,7 @@ def finished(phase="Failed", reason="Error", *, done=10, **status):
 def test_the_job_of_a_finished_execution_stays_for_its_retention():
     before = world(finished(), job().failed(), pod().exited(3))
     assert decided(before, 11) == Decision(None, (), at(10 + 3600))
-    assert decided(before, 10 + 3600).actions == (DELETE,)
+    assert deeds(decided(before, 10 + 3600)) == (DELETE,)
 
 
 def test_the_retention_of_a_run_that_ended_during_an_outage_begins_with_its_verdict():
@@ -623,17 +852,63 @@ def test_the_retention_of_a_run_that_ended_during_an_outage_begins_with_its_verd
 @pytest.mark.parametrize("reason", ["Stopped", "Killed", "DeadlineExceeded", "MaxRunTimeExceeded"])
 def test_an_overdue_job_is_deleted_at_once(reason):
     before = world(finished(reason=reason), job().failed(), pod().exited(143))
-    assert decided(before, 11).actions == (DELETE,)
+    assert deeds(decided(before, 11)) == (DELETE,)
 
 
 @pytest.mark.parametrize("pods", [(), (pod(),), (pod().running(),)], ids=["none", "new", "runs"])
 def test_what_still_runs_for_a_finished_execution_is_deleted_at_once(pods):
-    assert decided(world(finished(), job(), *pods), 11).actions == (DELETE,)
+    assert deeds(decided(world(finished(), job(), *pods), 11)) == (DELETE,)
 
 
-def test_a_job_whose_container_has_just_ended_is_not_deleted_for_its_sidecar():
-    ended = pod().sidecar().running(container="proxy").exited(0).phase("Running")
-    assert decided(world(finished("Succeeded"), job(), ended), 11).actions == ()
+def outlived(code=0, *, end=10):
+    """A sidecar runs on."""
+    built = pod().grace(30).beside().running(container="helper").exited(code, start=1, end=end)
+    return built.phase("Running")
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
+def test_what_outlives_the_container_is_stopped_in_place_after_its_grace_period(phase):
+    reason = None if phase == "Succeeded" else "Error"
+    before = world(finished(phase, reason), job(), outlived(0 if reason is None else 3))
+    assert decided(before, 11) == Decision(None, (), at(40))
+    assert decided(before, 39.9) == Decision(None, (), at(40))
+    assert decided(before, 40) == Decision(None, (STOP,), at(10 + 3600))
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        outlived().asked_to_stop(),
+        outlived().deleted(20),
+        outlived().phase("Succeeded"),
+        outlived().phase("Failed", "DeadlineExceeded"),
+    ],
+    ids=["asked already", "being deleted", "ended by itself", "was stopped"],
+)
+def test_what_ends_or_was_asked_to_is_not_stopped_again(ended):
+    before = world(finished("Succeeded", None), job(), ended)
+    assert decided(before, 60) == Decision(None, (), at(10 + 3600))
+
+
+def test_what_outlived_the_container_is_no_more_when_its_job_is_done_or_it_is_gone():
+    for before in (
+        world(finished("Succeeded", None), job().complete(), outlived()),
+        world(finished("Succeeded", None), job(), pod().exited(0)),
+    ):
+        assert decided(before, 60) == Decision(None, (), at(10 + 3600))
+    gone = world(finished("Succeeded", None), job().complete(), outlived(), gone={POD_UID})
+    assert decided(gone, 60) == Decision(None, (), at(10 + 3600))
+
+
+def test_a_verdict_says_when_to_look_after_what_outlives_the_container():
+    decision = settled(world(job(), outlived(3)), 12)
+    assert verdict(decision)[1] == Reason.ERROR
+    assert deeds(decision) == ()
+    assert decision.look_at == at(40)
+
+
+def test_a_pod_whose_container_was_not_told_to_end_yet_keeps_its_job():
+    assert deeds(decided(world(finished("Succeeded", None), job(), outlived()), 11)) == ()
 
 
 @pytest.mark.parametrize(
@@ -663,7 +938,7 @@ def test_what_runs_of_an_execution_that_is_being_deleted_still_ends_in_time():
     ended = world(leaving, job(), pod().exited(0, end=9))
     assert decided(ended, 10).status.phase is Phase.SUCCEEDED
     finished = world(execution().deleted().status(phase="Failed"), job(), pod().running())
-    assert decided(finished, 11).actions == (DELETE,)
+    assert deeds(decided(finished, 11)) == (DELETE,)
 
 
 def test_no_job_is_made_for_an_execution_whose_task_is_gone():
@@ -729,7 +1004,7 @@ def test_an_execution_waits_for_its_task(of, words):
         Reason.WAITING_FOR_TASK,
         words,
     )
-    assert decision.actions == ()
+    assert deeds(decision) == ()
     assert status.plan is None
     told = stored(before, decision, at(0))
     arrived = decided(replace(told, task=task().facts), 5)
@@ -776,7 +1051,7 @@ def test_a_spec_that_cannot_be_read_is_an_invalid_task():
         Reason.INVALID_TASK,
         "spec.plan.0.task.image: Field required",
     )
-    assert decision.actions == ()
+    assert deeds(decision) == ()
 
 
 def test_a_max_run_time_beyond_the_default_deadline_is_an_invalid_task():
@@ -789,7 +1064,7 @@ def test_a_max_run_time_beyond_the_default_deadline_is_an_invalid_task():
             " give spec.deadline, or timeout in its Task"
         ),
     )
-    assert decision.actions == ()
+    assert deeds(decision) == ()
 
 
 def test_a_script_of_too_many_bytes_is_an_invalid_task():
@@ -803,7 +1078,7 @@ def test_a_script_of_too_many_bytes_is_an_invalid_task():
         Reason.INVALID_TASK,
         "step build: script is longer than 120 KiB",
     )
-    assert decision.actions == ()
+    assert deeds(decision) == ()
 
 
 def test_a_max_run_time_beyond_the_default_is_fine_with_a_deadline_or_a_timeout():
@@ -816,22 +1091,36 @@ def test_a_max_run_time_beyond_the_default_is_fine_with_a_deadline_or_a_timeout(
 # -- refusals -------------------------------------------------------------------------------------
 
 
+REFUSED = "step build: the API server refused its Job: "
+QUOTA = f"{REFUSED}exceeded quota: small; free some of the quota, or raise it"
+
+
 @pytest.mark.parametrize(
-    ("kind", "reason"),
-    [(Refusal.QUOTA, Reason.QUOTA_EXCEEDED), (Refusal.PASSING, Reason.QUEUED)],
+    ("kind", "said", "reason", "words"),
+    [
+        (Refusal.QUOTA, "exceeded quota: small", Reason.QUOTA_EXCEEDED, QUOTA),
+        (Refusal.PASSING, "no endpoints", Reason.QUEUED, f"{REFUSED}no endpoints"),
+        (
+            Refusal.QUOTA,
+            f'jobs.batch "{JOB}" is forbidden: exceeded quota: small',
+            Reason.QUOTA_EXCEEDED,
+            QUOTA,
+        ),
+    ],
+    ids=["quota", "passing", "repeats the name"],
 )
-def test_a_refusal_that_may_pass_is_told_and_tried_again_when_it_may_be(kind, reason):
-    before = world(refused=refusal(kind, "exceeded quota: small", 0, again=11))
+def test_a_refusal_that_may_pass_is_told_and_tried_again_when_it_may_be(kind, said, reason, words):
+    before = world(refused=refusal(kind, said, 0, again=11))
     early = settled(before, 1)
-    assert (early.status, early.actions, early.look_at) == (None, (), at(2))
-    decision = settled(before, 2)
+    assert (early.status, early.actions, early.look_at) == (None, (), at(3))
+    decision = settled(before, 3)
     assert decision.status
     assert (decision.status.phase, decision.status.reason, decision.status.message) == (
         Phase.PENDING,
         reason,
-        "step build: the API server refused its Job: exceeded quota: small",
+        words,
     )
-    assert (decision.actions, decision.look_at) == ((), at(11))
+    assert (deeds(decision), decision.look_at) == ((), at(11))
     assert isinstance(decided(before, 11).actions[0], CreateJob)
 
 
@@ -842,22 +1131,113 @@ def test_a_refusal_that_may_pass_ends_with_queue_timeout():
     assert verdict(settled(before, 65)) == (
         Phase.FAILED,
         Reason.QUOTA_EXCEEDED,
-        (
-            "step build: waited for room longer than queueTimeout 1m:"
-            " the API server refused its Job: exceeded quota: small"
-        ),
+        QUOTA.replace(": ", ": waited for room longer than queueTimeout 1m: ", 1),
     )
 
 
 def test_a_final_refusal_rejects_at_once():
-    refused = refusal(Refusal.FINAL, 'violates PodSecurity "restricted"', 1)
+    refused = refusal(Refusal.FINAL, "spec.x: no", 1)
     decision = settled(world(refused=refused), 1)
-    assert verdict(decision) == (
-        Phase.FAILED,
-        Reason.REJECTED,
-        'step build: the API server refused its Job: violates PodSecurity "restricted"',
-    )
-    assert decision.actions == ()
+    assert verdict(decision) == (Phase.FAILED, Reason.REJECTED, f"{REFUSED}spec.x: no")
+    assert deeds(decision) == ()
+
+
+# -- Kubernetes Events of ours --------------------------------------------------------------------
+
+
+def test_a_failure_is_told_in_one_event_with_the_same_words():
+    """`decided` checks it of every verdict; once it is stored, nothing is told again."""
+    before = world(job(), pod().exited(3, "cc: error"))
+    decision = decided(before, 11)
+    assert tells(decision) == [
+        TellEvent("build-1-a232c3137f", Reason.ERROR, "step build: exit code 3: cc: error")
+    ]
+    assert tells(decided(stored(before, decision, at(11)), 12)) == []
+
+
+def test_a_success_and_a_stop_are_told_in_no_event():
+    assert tells(decided(world(job(), pod().exited(0)), 11)) == []
+    assert tells(decided(world(execution().stopped(), job()), 11)) == []
+    ended = pod().exited(137, start=5, end=51).asked_to_stop()
+    assert tells(decided(replace(stopping(), pods=(ended.facts,)), 51)) == []
+
+
+def test_an_ending_is_told_with_its_verdict_and_not_before():
+    before = overdue()
+    ending = decided(before, 60)
+    assert ending.status.failure_message
+    assert tells(ending) == []
+    stopped = pod().exited(143, start=5, end=62).phase("Failed", "DeadlineExceeded")
+    after = replace(stored(before, ending, at(60)), pods=(stopped.facts,))
+    assert len(tells(decided(after, 62))) == 1
+
+
+def test_a_failure_before_there_is_any_attempt_is_told_by_the_same_name():
+    before = world(execution().runs(maxRunTime="25h"))
+    (told,) = tells(decided(before, 0))
+    assert (told.name, told.reason) == (ENDED, Reason.INVALID_TASK)
+
+
+def test_a_refusal_is_told_in_an_event_together_with_the_message_and_once():
+    before = world(refused=refusal(Refusal.QUOTA, "exceeded quota: small", 0, again=11))
+    assert tells(decided(before, 1)) == []
+    decision = decided(before, 3)
+    assert tells(decision) == [TellEvent("build-1-e306ddf37d", Reason.QUOTA_EXCEEDED, QUOTA)]
+    after = stored(before, decision, at(3))
+    for seconds in (4, 10, 60):
+        assert tells(decided(after, seconds)) == []
+
+
+def test_a_refused_pod_is_told_in_an_event_too():
+    words = 'Error creating: pods "build-1-" is forbidden: exceeded quota: small'
+    before = world(job(), events=[event("FailedCreate", words)], events_at=2)
+    assert tells(decided(before, 3)) == [
+        TellEvent(
+            "build-1-e306ddf37d",
+            Reason.QUOTA_EXCEEDED,
+            (
+                "step build: its pod was refused: exceeded quota: small;"
+                " free some of the quota, or raise it"
+            ),
+        )
+    ]
+
+
+def test_a_refusal_in_other_words_has_the_same_name_and_another_reason_another():
+    names = set()
+    for kind, said in (
+        (Refusal.QUOTA, "exceeded quota: small"),
+        (Refusal.QUOTA, "exceeded quota: tiny"),
+        (Refusal.PASSING, "no endpoints"),
+    ):
+        (told,) = tells(decided(world(refused=refusal(kind, said)), 3))
+        names.add((told.reason, told.name))
+    assert len(names) == 2
+    assert len({name for _, name in names} | {ENDED}) == 3
+
+
+def test_a_verdict_after_a_refusal_is_told_as_well():
+    refused = refusal(Refusal.QUOTA, "exceeded quota: small", 5, again=70)
+    before = world(execution().runs(queueTimeout="1m"), refused=refused)
+    first = decided(before, 8)
+    last = decided(stored(before, first, at(8)), 65)
+    (told,), (verdict_told,) = tells(first), tells(last)
+    assert (verdict_told.name, verdict_told.message) == (ENDED, last.status.failure_message)
+    assert told.name != verdict_told.name
+
+
+@pytest.mark.parametrize(
+    "built",
+    [
+        pod().waiting("ErrImagePull", "i/o timeout"),
+        pod().unschedulable("0/1 nodes"),
+        pod().running().silent(),
+        pod(),
+    ],
+    ids=["pull", "no node", "silent", "waits"],
+)
+def test_what_is_no_refusal_is_told_in_the_status_only(built):
+    assert tells(decided(world(job(), built), 20)) == []
 
 
 # -- size -----------------------------------------------------------------------------------------
@@ -875,4 +1255,40 @@ def test_the_longest_words_fit_into_the_status():
         pod().on(),
         events=[event("FailedMount", "語" * 4096)],
     )
-    assert len(decided(before, 2).status.message.encode()) <= 1024
+    assert len(decided(before, 3).status.message.encode()) <= 1024
+
+
+def test_a_refusal_before_the_job_was_there_after_all_is_no_event_about_its_pod():
+    """Its creation had no answer, and the watch was faster than the next try."""
+    pulls = pod().waiting("ErrImagePull", "i/o timeout")
+    before = world(job(), pulls, refused=refusal(Refusal.PASSING, "broken", 0))
+    assert tells(decided(before, 4)) == []
+
+
+def test_a_node_whose_clock_is_ahead_of_ours_is_not_doubted():
+    """Only a cause that is worth a doubt is."""
+    decision = decided(world(job(), pod().running(1)), 0.5)
+    assert (decision.status.phase, decision.status.message) == (Phase.RUNNING, None)
+
+
+def test_a_long_run_that_fails_is_no_failed_start():
+    """For the moment in which its container is still said to run."""
+    before = world(job().started(), pod().running(1))
+    told = stored(before, decided(before, 1), at(1))
+    half = replace(told, pods=(pod().running(1).phase("Failed").facts,))
+    assert decided(half, 1000) == Decision(None, (), at(24 * 3600))
+
+
+def test_a_short_run_after_a_long_wait_has_not_run_for_too_long():
+    """For the moment in which its pod is still said to run."""
+    killed = pod().exited(143, start=60, end=65).phase("Running")
+    before = world(execution().runs(maxRunTime="10s"), job().started(), killed)
+    assert deeds(decided(before, 66)) == ()
+
+
+def test_the_cluster_pays_for_a_job_that_vanished_while_nobody_watched():
+    ran = execution().status(
+        phase="Running", steps=[{"id": "build", "phase": "Running", "jobName": "build-1-x"}]
+    )
+    before = world(ran)
+    assert observe(before, before.execution.spec.plan[0]).finding.payer is Payer.INFRA

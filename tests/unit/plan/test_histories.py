@@ -1,11 +1,18 @@
 """Whatever happens, in whatever order: what must be true of every history of one execution."""
 
+import functools
 import json
 from datetime import datetime, timedelta
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
 
 from builders import (
     T0,
@@ -16,13 +23,14 @@ from builders import (
     event,
     execution,
     pod,
+    stamp,
     stored,
     task,
     world,
 )
-from taskmill.plan.decision import CreateJob, DeleteJob, ReadEvents, StopPod
+from taskmill.plan.decision import CreateJob, DeleteJob, ReadEvents, StopPod, TellEvent
 from taskmill.plan.execution import decide
-from taskmill.plan.world import Limits, Refusal, Refused
+from taskmill.plan.world import Limits, Refusal, Refused, Trouble
 
 SPECS = (
     execution,
@@ -39,6 +47,30 @@ WAITS = (
     ("InvalidImageName", "no"),
     ("CreateContainerConfigError", "no secret"),
 )
+GRACE = 5
+ENDED = "-a232c3137f"
+"""How the name of the Event about an end ends."""
+PODS = (
+    lambda: pod().grace(GRACE),
+    lambda: pod().grace(GRACE).beside(),
+    lambda: pod().grace(GRACE).sidecar("helper"),
+)
+"""Alone, with a plain sidecar, with a native one."""
+
+
+def happens(**drawn_from):
+    """A rule about the world, which an operator that is there sees at once."""
+
+    def decorate(happening):
+        @functools.wraps(happening)
+        def and_is_seen(self, **drawn):
+            happening(self, **drawn)
+            if not self.away:
+                self.passes(loses_action=False)
+
+        return rule(**drawn_from)(and_is_seen)
+
+    return decorate
 
 
 class History(RuleBasedStateMachine):
@@ -49,8 +81,10 @@ class History(RuleBasedStateMachine):
         self.seconds = 0
         self.version = 0
         self.final = None
+        self.away = True
         self.creates = 0
-        self.stops = 0
+        self.told: dict[str, TellEvent] = {}
+        self.trouble: Trouble | None = None
         self.job: JobBuilder | None = None
         self.pod: PodBuilder | None = None
         self.gone: set[str] = set()
@@ -72,6 +106,7 @@ class History(RuleBasedStateMachine):
             events_at=self.events_at,
             gone=self.gone,
             refused=self.refused,
+            trouble=self.trouble,
             written_at=self.written_at,
             limits=Limits(job_retention=timedelta(minutes=2)),
         )
@@ -83,10 +118,13 @@ class History(RuleBasedStateMachine):
     def passes(self, loses_action):
         before = self.picture()
         decision = decide(before, self.now())
+        self.trouble = decision.trouble
         if decision.status:
             old = before.execution.status
             assert decision.status.status_version == (old.status_version or 0) + 1
             assert decision.status.to_api() != old.to_api()
+            for words in (decision.status.message, decision.status.failure_message):
+                assert words is None or 0 < len(words.encode()) <= 1024
             self.built.raw["status"] = json.loads(
                 json.dumps(stored(before, decision, self.now()).execution.status.to_api())
             )
@@ -97,6 +135,9 @@ class History(RuleBasedStateMachine):
             return
         for action in decision.actions:
             self.act(action)
+        again = decide(self.picture(), self.now())
+        assert again.status is None or decision.actions, "what was written is written again"
+        assert not [a for a in again.actions if a in decision.actions], "done is done again"
 
     def act(self, action):
         final = self.final_phase()
@@ -104,21 +145,41 @@ class History(RuleBasedStateMachine):
             assert self.job is None, "a second Job of one attempt"
             assert not final
             self.creates += 1
+            self.refused = None
             self.job = created_job(action.body, seconds=self.seconds)
         elif isinstance(action, DeleteJob):
             assert final, "a Job is deleted before its verdict is stored"
             assert self.job
             assert action.name == self.job.raw["metadata"]["name"]
-            self.loses_job()
+            self.remove_job()
         elif isinstance(action, StopPod):
-            types = {c["type"] for c in self.built.raw["status"]["conditions"]}
-            assert "FailureTarget" in types, "a pod is stopped before the verdict is stored"
             assert self.pod
             assert self.pod.raw["spec"].get("activeDeadlineSeconds") != 1, "it was asked already"
+            assert self.pod.raw["status"]["phase"] not in ("Succeeded", "Failed")
+            if final:
+                ended = self.state()["terminated"]["finishedAt"]
+                assert stamp(self.seconds - GRACE) >= ended, "a sidecar is stopped too early"
+            else:
+                types = {c["type"] for c in self.built.raw["status"]["conditions"]}
+                assert "FailureTarget" in types, "a pod is stopped before the verdict is stored"
             self.pod.asked_to_stop()
+        elif isinstance(action, TellEvent):
+            self.tell(action, final)
         else:
             assert isinstance(action, ReadEvents)
             self.events_at = self.seconds
+
+    def tell(self, event_told, final):
+        status = self.built.raw["status"]
+        assert event_told.reason == status["reason"]
+        assert event_told.message == status["failureMessage" if final else "message"]
+        if final:
+            assert final == "Failed"
+            assert event_told.name not in self.told, "an end is told twice"
+        else:
+            refused = self.job is None or event_told.reason == "QuotaExceeded"
+            assert refused, "what is no refusal is told as one"
+        self.told[event_told.name] = event_told
 
     def final_phase(self):
         phase = (self.built.raw.get("status") or {}).get("phase")
@@ -126,108 +187,202 @@ class History(RuleBasedStateMachine):
 
     # -- the world --
 
-    @precondition(lambda self: self.version == 0)
-    @rule(made=st.sampled_from(SPECS))
-    def is_of_another_kind(self, made):
+    @initialize(
+        made=st.sampled_from(SPECS),
+        with_pod=st.sampled_from(PODS),
+        steps=st.integers(0, 5),
+        away=st.booleans(),
+    )
+    def comes_so_far(self, made, with_pod, steps, away):
+        """Most histories begin alike."""
         self.built = made()
+        if steps > 0:
+            self.the_task_is_applied()
+            self.passes(loses_action=False)
+        if steps > 1 and self.job:
+            self.the_job_is_taken_up()
+            self.a_pod_appears(made=with_pod)
+        if steps > 2 and self.pod:
+            if self.has_helper():
+                self.its_sidecar_runs()
+            self.it_runs()
+        if steps > 3:
+            self.seconds += 1
+            self.passes(loses_action=False)
+        if steps > 4 and self.pod:
+            self.it_exits(code=3)
+            self.passes(loses_action=False)
+        self.away = away
 
-    @rule(seconds=st.sampled_from([0.3, 1, 2, 3, 10, 31, 60, 130, 100_000]))
+    @happens(seconds=st.sampled_from([0.3, 1, 2, 3, 10, 31, 60, 130, 100_000]))
     def time_passes(self, seconds):
         self.seconds += seconds
 
-    @rule()
+    @happens()
     def time_passes_until_the_next_look(self):
         if self.look_at:
             self.seconds = max(self.seconds, (self.look_at - T0).total_seconds())
 
-    @rule()
+    @happens()
     def the_task_is_applied(self):
         self.task = task()
 
-    @rule(image=st.sampled_from(["b:1", "c:1"]))
+    @happens(image=st.sampled_from(["b:1", "c:1"]))
     def the_task_is_edited(self, image):
         self.task = task().spec(image=image).generation(2)
 
-    @rule()
+    @happens()
     def somebody_stops_it(self):
         self.built.spec(desiredPhase="Stopped")
 
-    @rule(kind=st.sampled_from(Refusal))
+    @happens(kind=st.sampled_from(Refusal))
     def the_server_refuses(self, kind):
         if self.job is None:
             since = self.refused.since if self.refused else self.now()
             again_at = self.now() + timedelta(seconds=10)
             self.refused = Refused(kind, "words", since, again_at)
 
+    @precondition(lambda self: self.job is not None)
+    @happens()
+    def the_job_is_taken_up(self):
+        if "startTime" not in self.job.raw["status"]:
+            self.job.started(self.seconds)
+
     @precondition(lambda self: self.job is not None and self.pod is None)
-    @rule()
-    def a_pod_appears(self):
+    @happens(made=st.sampled_from(PODS))
+    def a_pod_appears(self, made):
         assert self.job
-        self.pod = pod().created(self.seconds).of(self.job.raw["metadata"]["uid"])
+        self.pod = made().created(self.seconds).of(self.job.raw["metadata"]["uid"])
 
     @precondition(lambda self: self.pod is not None)
-    @rule(wait=st.sampled_from(WAITS))
+    @happens(wait=st.sampled_from(WAITS))
     def it_waits(self, wait):
         if not self.ran():
             self.pod.waiting(*wait)
 
     @precondition(lambda self: self.pod is not None)
-    @rule()
+    @happens()
     def it_runs(self):
         if not self.ran():
             self.pod.running(self.seconds)
 
     @precondition(lambda self: self.pod is not None)
-    @rule(code=st.sampled_from([0, 3, 127, 137, 143]))
+    @happens(code=st.sampled_from([0, 3, 127, 137, 143]))
     def it_exits(self, code):
         if not self.over():
             self.pod.exited(code, "words", start=max(0, self.seconds - 5), end=self.seconds)
+            if "running" in self.state("helper"):
+                self.pod.phase("Running")
+
+    @precondition(lambda self: self.has_helper())
+    @happens()
+    def its_sidecar_runs(self):
+        if not self.state("helper"):
+            self.pod.running(self.seconds, container="helper")
+
+    @precondition(lambda self: self.has_helper())
+    @happens(code=st.sampled_from([0, 1, 143]))
+    def its_sidecar_exits(self, code):
+        self.pod.exited(code, "words", end=self.seconds, container="helper")
+        if self.over():
+            self.pod.phase("Failed")
+
+    @precondition(lambda self: self.has_helper() and self.is_native())
+    @happens(code=st.sampled_from([0, 1]))
+    def its_sidecar_crashes(self, code):
+        if not self.over():
+            self.pod.crashing(code, "words", container="helper")
 
     @precondition(lambda self: self.pod is not None)
-    @rule(reason=st.sampled_from(["PreemptionByScheduler", "DeletionByTaintManager"]))
+    @happens()
+    def the_pod_fails_first(self):
+        """The kubelet tells of an end in several steps."""
+        if not self.over():
+            self.pod.phase("Failed", "Strange", "words")
+
+    @precondition(lambda self: self.pod is not None)
+    @happens(
+        reason=st.sampled_from(
+            ["PreemptionByScheduler", "DeletionByTaintManager", "EvictionByEvictionAPI"]
+        )
+    )
     def it_is_disrupted(self, reason):
         self.pod.disrupted(reason, "words")
 
     @precondition(lambda self: self.pod is not None)
-    @rule()
-    def somebody_deletes_the_pod(self):
+    @happens()
+    def its_node_falls_silent(self):
+        self.pod.silent()
+
+    @precondition(lambda self: self.pod is not None)
+    @happens()
+    def its_node_answers(self):
+        self.pod.condition("Ready", "True")
+
+    @precondition(lambda self: self.pod is not None)
+    @happens(grace=st.sampled_from([0, 30]))
+    def somebody_deletes_the_pod(self, grace):
+        self.pod.deleted(self.seconds, grace=grace)
+
+    @precondition(lambda self: self.pod is not None)
+    @happens()
+    def the_pod_goes(self):
         self.pod.deleted(self.seconds)
         self.gone.add(self.pod.raw["metadata"]["uid"])
 
     @precondition(lambda self: self.job is not None)
-    @rule()
-    def loses_job(self):
+    @happens()
+    def somebody_deletes_the_job(self):
+        self.remove_job()
+
+    def remove_job(self):
         self.gone.add(self.job.raw["metadata"]["uid"])
         if self.pod:
             self.gone.add(self.pod.raw["metadata"]["uid"])
 
     @precondition(lambda self: self.job is not None)
-    @rule()
+    @happens()
     def the_job_is_suspended(self):
         self.job.suspended()
 
     @precondition(lambda self: self.job is not None)
-    @rule(reason=st.sampled_from(["BackoffLimitExceeded", "DeadlineExceeded"]))
+    @happens(reason=st.sampled_from(["BackoffLimitExceeded", "DeadlineExceeded"]))
     def the_job_fails(self, reason):
         self.job.failed(reason, "words", self.seconds)
 
-    @rule()
+    @rule(away=st.booleans())
+    def the_operator_goes_and_comes(self, away):
+        self.away = away
+
+    @happens()
     def the_operator_starts_anew(self):
         """What vanished is unknown then, but for what the status remembers."""
         self.events, self.events_at, self.refused, self.written_at = [], None, None, None
+        self.trouble = None
         steps = (self.built.raw.get("status") or {}).get("steps") or [{}]
         if self.job and self.job.raw["metadata"]["uid"] in self.gone and steps[0].get("jobName"):
             self.job = self.pod = None
         if self.pod and self.pod.raw["metadata"]["uid"] in self.gone:
             self.pod = None
 
-    @rule(reason=st.sampled_from(["FailedMount", "FailedCreate"]))
-    def an_event_is_told(self, reason):
-        self.events.append(event(reason, "words", self.seconds))
+    @happens(
+        reason=st.sampled_from(["FailedMount", "FailedCreate", "FailedCreatePodSandBox"]),
+        words=st.sampled_from(["words", "exceeded quota: small", "denied"]),
+    )
+    def an_event_is_told(self, reason, words):
+        self.events.append(event(reason, words, self.seconds))
 
-    def state(self):
-        statuses = self.pod.raw["status"].get("containerStatuses") or [{}]
-        return statuses[0].get("state") or {}
+    def state(self, container="main"):
+        status = self.pod.raw["status"]
+        groups = ("containerStatuses", "initContainerStatuses")
+        known = {s["name"]: s["state"] for group in groups for s in status.get(group, ())}
+        return known.get(container, {})
+
+    def has_helper(self):
+        return self.pod is not None and len(self.pod.facts.containers) > 1
+
+    def is_native(self):
+        return "initContainers" in self.pod.raw["spec"]
 
     def ran(self):
         return self.state().keys() & {"running", "terminated"}
@@ -254,6 +409,11 @@ class History(RuleBasedStateMachine):
         assert self.creates <= 1
 
     @invariant()
+    def what_is_told_of_its_end_is_its_end(self):
+        if self.final_phase() != "Failed":
+            assert not any(e.name.endswith(ENDED) for e in self.told.values())
+
+    @invariant()
     def it_comes_to_an_end(self):
         """Past every deadline, nothing waits any more after a few passes."""
         if self.seconds < 90_000:
@@ -268,4 +428,4 @@ class History(RuleBasedStateMachine):
 
 
 TestHistory = History.TestCase
-TestHistory.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestHistory.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)

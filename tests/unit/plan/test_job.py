@@ -48,6 +48,25 @@ SPECS = {
     "clocks": execution().runs(
         maxRunTime="10m", startTimeout="2m", queueTimeout="1h", gracePeriod="0s"
     ),
+    "overlay": execution().runs(
+        script="make\n",
+        podTemplate={
+            "metadata": {
+                "labels": {"team": "builds"},
+                "annotations": {"example.com/ticket": "4711"},
+            },
+            "spec": {
+                "containers": [
+                    {"name": "proxy", "image": "proxy:1"},
+                    {"name": "main", "volumeMounts": [{"name": "src", "mountPath": "/src"}]},
+                ],
+                "initContainers": [{"name": "cache", "image": "a", "restartPolicy": "Always"}],
+                "volumes": [{"name": "src", "emptyDir": {}}],
+                "nodeSelector": {"disk": "ssd"},
+                "securityContext": {"fsGroup": 1000},
+            },
+        },
+    ),
     "image-only": execution(),
 }
 del SPECS["image-only"].raw["spec"]["plan"][0]["task"]["script"]
@@ -75,12 +94,16 @@ def test_a_job_is_byte_for_byte_what_it_was(name):
     check(name, job_of(SPECS[name]))
 
 
-def test_a_job_for_a_restricted_namespace_is_byte_for_byte_what_it_was():
-    check("restricted", job_of(SPECS["script"], limits=Limits(restricted=True)))
+@pytest.mark.parametrize(
+    ("name", "spec"), [("restricted", "script"), ("restricted-overlay", "overlay")]
+)
+def test_a_job_for_a_restricted_namespace_is_byte_for_byte_what_it_was(name, spec):
+    check(name, job_of(SPECS[spec], limits=Limits(restricted=True)))
 
 
 def test_every_golden_file_is_compared_with_something():
-    assert {path.stem for path in GOLDEN.iterdir()} == {*SPECS, "restricted"}
+    restricted = {"restricted", "restricted-overlay"}
+    assert {path.stem for path in GOLDEN.iterdir()} == {*SPECS, *restricted}
 
 
 def pod_of(built, **more):
@@ -155,6 +178,60 @@ def test_a_grace_period_is_rounded_up_to_seconds():
 def test_only_a_script_shares_its_process_namespace():
     assert pod_of(SPECS["script"])["shareProcessNamespace"] is True
     assert "shareProcessNamespace" not in pod_of(SPECS["command"])
+
+
+def laid_over(spec, **limits):
+    built = execution().runs(script="make", podTemplate={"spec": spec})
+    return pod_of(built, limits=Limits(**limits))
+
+
+def test_a_script_beside_other_containers_shares_nothing_unless_it_is_asked_to():
+    alone = {"containers": [{"name": "main", "tty": True}], "initContainers": []}
+    assert laid_over(alone)["shareProcessNamespace"] is True
+    for group in ("containers", "initContainers"):
+        other = {group: [{"name": "other", "image": "a"}]}
+        assert "shareProcessNamespace" not in laid_over(other)
+        asked = laid_over({**other, "shareProcessNamespace": True})
+        assert asked["shareProcessNamespace"] is True
+    assert laid_over({"shareProcessNamespace": False})["shareProcessNamespace"] is False
+
+
+def test_the_security_context_of_a_restricted_operator_lies_beneath_the_overlay():
+    pod = laid_over(
+        {
+            "securityContext": {"runAsNonRoot": False},
+            "containers": [
+                {"name": "main", "securityContext": {"capabilities": {"add": ["NET_ADMIN"]}}},
+                {"name": "other", "image": "a"},
+            ],
+        },
+        restricted=True,
+    )
+    assert pod["securityContext"] == {
+        "runAsNonRoot": False,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    main, other = pod["containers"]
+    assert main["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"]},
+    }
+    assert "securityContext" not in other
+
+
+def test_labels_and_annotations_of_the_overlay_reach_the_job_and_its_pod():
+    job = job_of(SPECS["overlay"])
+    for metadata in (job["metadata"], job["spec"]["template"]["metadata"]):
+        assert metadata["labels"]["team"] == "builds"
+        assert metadata["labels"]["taskmill.dev/step"] == "build"
+        assert metadata["annotations"] == {"example.com/ticket": "4711"}
+    assert "annotations" not in job_of(SPECS["script"])["metadata"]
+
+
+def test_a_label_of_ours_stands_against_an_overlay_that_is_older_than_its_rule():
+    template = {"metadata": {"labels": {"taskmill.dev/step": "x"}}}
+    job = job_of(execution().runs(podTemplate=template))
+    assert job["metadata"]["labels"]["taskmill.dev/step"] == "build"
 
 
 def test_the_annotations_and_labels_of_the_execution_are_not_copied():

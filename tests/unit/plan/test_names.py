@@ -2,11 +2,12 @@
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import task
-from taskmill.plan.names import execution_name, job_name, trigger_hash
+from taskmill.plan.names import event_name, execution_name, job_name, trigger_hash
 
 labels = st.from_regex(r"\A[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
 subdomains = st.from_regex(r"\A[a-z0-9]([-.a-z0-9]{0,80}[a-z0-9])?\Z")
@@ -23,6 +24,14 @@ def test_the_name_of_a_job_is_pinned():
 def test_the_name_of_an_execution_is_pinned():
     name = execution_name(task="build", uid="uid-1", since=3, trigger="v1:abc")
     assert name == "build-ec2718c986"
+
+
+def test_each_matter_of_each_attempt_has_an_event_of_its_own():
+    told = {"execution": "build-1", "uid": "uid-1", "attempt": 1, "about": "Failed"}
+    others = [{"execution": "build-2"}, {"uid": "uid-2"}, {"attempt": 2}, {"about": "Rejected"}]
+    names = {event_name(**(told | other)) for other in ({}, *others)}
+    assert len(names) == 5
+    assert event_name(**told) == event_name(**told)
 
 
 def test_the_hash_of_what_runs_is_pinned():
@@ -52,6 +61,20 @@ def test_a_name_is_valid_however_long_its_parts(name, step, uid, attempt):
     made = job_name(execution=name, uid=str(uid), step=step, attempt=attempt)
     assert len(made) <= 63
     assert re.fullmatch(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?", made)
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("x" * 52, "x" * 52),
+        ("x" * 80, "x" * 52),
+        ("x" * 50 + "-.yes", "x" * 50),
+    ],
+    ids=["just fits", "cut", "cut at a dash"],
+)
+def test_a_name_keeps_as_much_of_its_stem_as_fits(name, kept):
+    made = execution_name(task=name, uid="uid-1", since=3, trigger="v1:abc")
+    assert made == f"{kept}-{made[-10:]}"
 
 
 @given(

@@ -18,6 +18,8 @@ from builders import (
 )
 from taskmill.api.reasons import Phase, Reason
 from taskmill.plan.decision import CreateExecution, Decision
+from taskmill.plan.job import owner_reference
+from taskmill.plan.names import execution_name
 from taskmill.plan.task import decide
 from taskmill.plan.world import Limits, Refusal
 
@@ -83,12 +85,20 @@ class Cluster:
 
 def test_a_new_task_starts_a_run_with_its_plan_frozen():
     decision = decided(task_world(task().spec(timeout="1h", info={"title": "t"})), 5)
-    body = created(decision).raw
+    (create,) = decision.actions
+    body = create.body
     assert decision.status is None
-    assert body["metadata"]["name"].startswith("build-")
-    assert body["metadata"]["annotations"] == {"taskmill.dev/trigger-hash": task().hash}
-    (owner,) = body["metadata"]["ownerReferences"]
-    assert (owner["kind"], owner["uid"], owner["blockOwnerDeletion"]) == ("Task", TASK_UID, False)
+    assert (body["apiVersion"], body["kind"]) == ("taskmill.dev/v1alpha1", "TaskExecution")
+    assert body["metadata"] == {
+        "name": execution_name(task="build", uid=TASK_UID, since=0, trigger=task().hash),
+        "namespace": "team",
+        "labels": {
+            "app.kubernetes.io/managed-by": "taskmill",
+            "taskmill.dev/task": "build",
+        },
+        "annotations": {"taskmill.dev/trigger-hash": task().hash},
+        "ownerReferences": [owner_reference("Task", "build", TASK_UID)],
+    }
     assert body["spec"] == {
         "taskRef": {"name": "build", "generation": 1},
         "plan": [{"id": "build", "task": {"image": "ubuntu:24.04", "script": "make"}}],
@@ -168,6 +178,15 @@ def test_a_crash_is_remembered_after_later_edits_that_run_nothing():
     assert decided(task_world(edited, made), 5).actions == ()
 
 
+@pytest.mark.parametrize(
+    ("known", "ran_in", "now"), [(1, 2, 3), (7, 1, 2)], ids=["ordinary", "restored"]
+)
+def test_there_and_back_makes_three_although_the_status_missed_the_middle(known, ran_in, now):
+    of = triggered(task().generation(now), generation=known)
+    middle = ran("Succeeded", trigger=task().spec(script="b").hash, generation=ran_in)
+    assert isinstance(decided(task_world(of, middle)).actions[0], CreateExecution)
+
+
 def test_manual_takes_note_and_runs_nothing():
     cluster = Cluster(task().spec(trigger="Manual")).settle().edit(script="b").settle()
     assert cluster.runs == []
@@ -186,6 +205,20 @@ def test_a_new_version_of_the_hash_adopts_and_runs_nothing():
     assert cluster.runs == []
     assert cluster.task.raw["status"]["lastTriggered"] == {"generation": 1, "hash": task().hash}
     assert len(cluster.edit(script="b").settle().runs) == 1
+
+
+def test_a_new_version_of_the_hash_between_creation_and_status_starts_no_second_run():
+    made = ran("Running", trigger="v0:older")
+    decision = decided(task_world(task(), made))
+    assert decision.actions == ()
+    assert decision.status.last_triggered.to_api() == {"generation": 1, "hash": task().hash}
+
+
+def test_a_change_runs_after_a_new_version_of_the_hash_while_the_old_run_is_there():
+    last = {"generation": 1, "hash": task().hash}
+    of = task().spec(script="b").generation(2).status(lastTriggered=last)
+    older = ran("Succeeded", trigger="v0:older")
+    assert isinstance(decided(task_world(of, older)).actions[0], CreateExecution)
 
 
 def test_a_task_restored_with_its_status_runs_once_when_it_is_edited():
@@ -248,6 +281,14 @@ def test_a_run_that_a_person_started_triggers_nothing_and_is_told():
         Phase.PENDING,
         1,
     )
+
+
+def test_an_execution_that_cannot_be_read_triggers_nothing_and_is_told():
+    broken = execution("broken", uid="b").triggered("v1:x", 1)
+    broken.raw["spec"] = {"plan": "nonsense"}
+    decision = decided(task_world(triggered(), broken))
+    assert decision.actions == ()
+    assert decision.status.last_execution.name == "broken"
 
 
 def test_a_task_that_is_being_deleted_gets_nothing():
@@ -353,6 +394,13 @@ READY = {"Ready"}
             },
         ),
         (
+            ran("Failed"),
+            {
+                "Ready": ("False", "Failed", "Failed"),
+                "Stalled": ("True", "Failed", "Failed"),
+            },
+        ),
+        (
             ran("Stopped", reason="Stopped", failureMessage="stopped on request"),
             {
                 "Ready": ("False", "Stopped", "stopped on request"),
@@ -360,7 +408,7 @@ READY = {"Ready"}
             },
         ),
     ],
-    ids=["new", "pending", "running", "succeeded", "failed", "stopped"],
+    ids=["new", "pending", "running", "succeeded", "failed", "without a word", "stopped"],
 )
 def test_conditions_follow_the_run_of_this_generation(run, expected):
     status = decided(task_world(triggered(), run)).status
@@ -401,6 +449,32 @@ def test_conditions_outlive_the_run_they_tell_of(phase):
     assert conditions(known) == conditions(after.task.status)
 
 
+STALLED = {
+    "type": "Stalled",
+    "status": "True",
+    "reason": "Error",
+    "message": "words",
+    "lastTransitionTime": stamp(),
+}
+
+
+@pytest.mark.parametrize(
+    ("generation", "known"),
+    [(1, "v0:older"), (7, task().hash)],
+    ids=["of another version", "restored"],
+)
+def test_conditions_outlive_the_run_however_its_trigger_is_adopted(generation, known):
+    last = {"generation": generation, "hash": known}
+    status = decided(task_world(task().status(lastTriggered=last, conditions=[STALLED]))).status
+    assert conditions(status)["Stalled"] == ("True", "Error", "words")
+
+
+def test_an_edit_that_runs_nothing_forgets_how_the_last_run_ended():
+    of = triggered(task().spec(trigger="Manual")).status(conditions=[STALLED])
+    edited = of.spec(script="b").generation(2)
+    assert set(conditions(decided(task_world(edited)).status)) == READY
+
+
 def test_a_problem_that_was_mended_leaves_no_trace():
     """Mended into the state that was triggered before; its run is long gone."""
     of = triggered(task().spec(maxRunTime="25h"))
@@ -430,6 +504,14 @@ def test_a_max_run_time_beyond_the_default_timeout_is_told_and_runs_nothing():
     assert decision.actions == ()
     assert conditions(decision.status)["Stalled"] == ("True", "InvalidTask", words)
     assert decision.status.last_triggered is None
+
+
+def test_a_pod_template_that_cannot_be_laid_over_a_pod_is_told_and_runs_nothing():
+    decision = decided(task_world(task().spec(podTemplate={"spec": {"restartPolicy": "Always"}})))
+    _, reason, message = conditions(decision.status)["Stalled"]
+    assert decision.actions == ()
+    assert reason == "InvalidTask"
+    assert message.startswith("spec.podTemplate.spec.restartPolicy: ")
 
 
 def test_the_operators_own_default_timeout_counts():
@@ -474,6 +556,7 @@ def test_a_refused_execution_is_told_and_tried_again_when_it_may_be(kind, condit
         condition: ("True", reason, words),
     }
     assert decision.status.last_triggered is None
+    assert decided(stored(before, decision, at(1)), 3) == Decision(None, (), at(11))
     assert decided(before, 11).actions
 
 
@@ -490,4 +573,12 @@ def test_a_new_version_of_the_hash_keeps_what_is_known_of_the_last_run():
     before = task_world(of, ran("Failed", trigger=older, reason="Error", failureMessage="words"))
     status = decided(before).status
     assert status.last_triggered.hash == task().hash
+    assert conditions(status)["Stalled"] == ("True", "Error", "words")
+
+
+def test_a_new_version_of_the_hash_counts_the_last_run_although_the_task_was_edited_since():
+    of = task().generation(2).status(lastTriggered={"generation": 1, "hash": "v0:older"})
+    failed = ran("Failed", trigger="v0:older", reason="Error", failureMessage="words")
+    status = decided(task_world(of, failed)).status
+    assert status.last_triggered.to_api() == {"generation": 1, "hash": task().hash}
     assert conditions(status)["Stalled"] == ("True", "Error", "words")

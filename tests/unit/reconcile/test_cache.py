@@ -343,6 +343,7 @@ TestLives.settings = settings(max_examples=60, stateful_step_count=25, deadline=
 def test_the_memory_of_a_process_has_only_what_a_pass_sees():
     assert {f.name for f in fields(type(Cache().memory(RUN)))} == {
         "refused",
+        "trouble",
         "events",
         "events_at",
         "written_at",

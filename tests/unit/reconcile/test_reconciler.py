@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import functools
+import logging
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -71,7 +72,20 @@ class Server:
         self.before[verb, resource] = callback
 
     def of(self, *verbs):
-        return [(verb, name) for verb, _, name in self.requests if verb in verbs]
+        """Requests, but for the Events that it writes."""
+        return [
+            (verb, name)
+            for verb, resource, name in self.requests
+            if verb in verbs and (verb, resource) != ("create", EVENTS)
+        ]
+
+    def told(self):
+        """The Events that it wrote."""
+        written = (raw for (resource, _), raw in self.objects.items() if resource == EVENTS)
+        return [raw for raw in written if "involvedObject" in raw]
+
+    def tries_to_tell(self):
+        return len([r for r in self.requests if r[:2] == ("create", EVENTS)])
 
     def put(self, resource, raw):
         self.version += 1
@@ -368,7 +382,7 @@ async def test_a_status_write_with_an_unknown_outcome_is_not_lost_and_not_double
         op.applies(execution())
         await soon()
         op.server.fault("patch", EXECUTIONS, UnknownOutcome("broken"), applied=True)
-        op.kubelet(pod().running(1))
+        op.kubelet(pod().running(0))
         await soon(5)
         assert op.status()["phase"] == "Running"
         assert op.status()["statusVersion"] == 1
@@ -538,11 +552,13 @@ async def test_a_refused_job_is_told_in_the_servers_words(error, phase, reason):
     async with operator() as op:
         op.server.fault("create", JOBS, error)
         op.applies(execution())
-        await soon(2.1)
+        await soon(3.1)
         told = op.status()
         assert (told["phase"], told["reason"]) == (phase, reason)
         words = told.get("failureMessage") or told["message"]
-        assert words == f"step build: the API server refused its Job: {error.message}"
+        assert words.startswith(f"step build: the API server refused its Job: {error.message}")
+        (written,) = op.server.told()
+        assert (written["reason"], written["message"]) == (reason, words)
         await soon(11)
         assert len(op.server.of("create")) == (1 if phase == "Failed" else 2)
 
@@ -664,13 +680,13 @@ async def test_events_that_cannot_be_read_keep_nobody_waiting():
         op.applies(execution())
         await soon()
         op.kubelet(pod().on())
-        await soon(5)
+        await soon(3)
         memory = op.cache.memory(RUN)
         assert (memory.events, memory.events_at is not None) == ((), True)
         assert op.status()["phase"] == "Pending"
         assert len(op.server.of("list")) == 1
-        await soon(10)
-        assert len(op.server.of("list")) == 2
+        await soon(57)
+        assert len(op.server.of("list")) == 8
 
 
 @virtual
@@ -702,6 +718,210 @@ async def test_an_execution_of_somebody_else_that_has_our_name_is_told_by_the_ta
         assert stalled["message"].endswith("already exists and is not ours")
 
 
+# -- Events of ours -------------------------------------------------------------------------------
+
+
+@virtual
+async def test_a_failure_is_told_in_an_event_about_the_execution():
+    async with operator() as op:
+        op.applies(execution())
+        await soon()
+        op.kubelet(pod().exited(3, "cc: error", end=0))
+        await soon()
+        (told,) = op.server.told()
+        assert told["metadata"]["name"] == "build-1-a232c3137f"
+        assert told["metadata"]["namespace"] == "team"
+        assert told["involvedObject"] == {
+            "apiVersion": "taskmill.dev/v1alpha1",
+            "kind": "TaskExecution",
+            "namespace": "team",
+            "name": "build-1",
+            "uid": EXECUTION_UID,
+        }
+        assert (told["type"], told["reason"], told["count"]) == ("Warning", "Error", 1)
+        assert told["message"] == op.status()["failureMessage"]
+        assert told["firstTimestamp"] == told["lastTimestamp"] == stamp()
+        assert told["source"] == {"component": "taskmill"}
+
+
+@virtual
+async def test_an_event_is_written_after_its_verdict_and_once():
+    async with operator() as op:
+        op.applies(execution())
+        await soon()
+        op.kubelet(pod().exited(3, end=0))
+        await soon(3598)
+        written = [r[:2] for r in op.server.requests if r[0] != "get"]
+        assert written == [("create", JOBS), ("patch", EXECUTIONS), ("create", EVENTS)]
+
+
+@virtual
+async def test_a_success_and_a_stop_write_no_event():
+    for built, ended in (
+        (execution(), pod().exited(0, end=0)),
+        (execution().stopped(), pod().exited(143, end=0)),
+    ):
+        async with operator() as op:
+            op.applies(execution())
+            await soon()
+            op.kubelet(pod().running(0))
+            await soon()
+            op.applies(built.status(**op.status()))
+            await soon()
+            op.kubelet(ended)
+            await soon()
+            assert op.status()["phase"] in ("Succeeded", "Stopped")
+            assert op.server.tries_to_tell() == 0
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Forbidden(403, "Forbidden", "the namespace is being terminated"),
+        Conflict(409, "Conflict", "no"),
+        AlreadyExists(409, "AlreadyExists", "told already"),
+        Invalid(422, "Invalid", "no"),
+        Throttled(429, "TooManyRequests", "", retry_after=5.0),
+        Unreachable("connection refused"),
+        UnknownOutcome("broken"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@virtual
+async def test_an_event_that_cannot_be_written_changes_nothing(error, caplog):
+    async with operator() as op:
+        op.applies(execution())
+        await soon()
+        op.server.fault("create", EVENTS, error)
+        op.kubelet(pod().exited(3, end=0))
+        await soon(3598)
+        # The pass did not fail for it.
+        assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
+        assert (op.status()["phase"], op.status()["statusVersion"]) == ("Failed", 1)
+        assert op.server.tries_to_tell() == 1
+        assert op.server.of("create", "patch", "get", "list") == [
+            ("create", JOB),
+            ("patch", "build-1"),
+        ]
+        await soon(3)
+        assert len(op.server.of("delete")) == 1
+
+
+@virtual
+async def test_an_event_that_cannot_be_written_delays_no_deed():
+    async with operator() as op:
+        op.server.fault("create", EVENTS, Forbidden(403, "Forbidden", "no"))
+        op.applies(execution().deadline(60))
+        await asyncio.sleep(60.1)
+        assert op.status()["reason"] == "DeadlineExceeded"
+        assert len(op.server.of("delete")) == 1
+
+
+@virtual
+async def test_a_refusal_and_the_verdict_after_it_are_two_events():
+    async with operator() as op:
+        for _ in range(20):
+            no = Forbidden(403, "Forbidden", "exceeded quota: small")
+            op.server.fault("create", JOBS, no)
+        op.applies(execution().runs(queueTimeout="1m"))
+        await soon(50)
+        (refused,) = op.server.told()
+        assert (refused["reason"], refused["message"]) == (
+            "QuotaExceeded",
+            op.status()["message"],
+        )
+        assert op.server.tries_to_tell() == 1
+        await soon(11)
+        verdict = op.server.told()[1]
+        assert (op.status()["phase"], verdict["message"]) == (
+            "Failed",
+            op.status()["failureMessage"],
+        )
+        assert op.server.tries_to_tell() == 2
+
+
+@virtual
+async def test_who_stops_leading_between_verdict_and_event_does_not_write_it():
+    async with operator() as op:
+        op.applies(execution())
+        await soon()
+
+        def lose():
+            op.leading = False
+
+        op.server.meets("patch", EXECUTIONS, lose)
+        op.kubelet(pod().exited(3, end=0))
+        await soon(5)
+        assert op.status()["phase"] == "Failed"
+        assert op.server.tries_to_tell() == 0
+
+
+# -- what one pass tells the next ------------------------------------------------------------------
+
+
+@virtual
+async def test_a_fatal_cause_counts_from_when_it_was_seen_first():
+    """The pod had a node long before: nobody was there, or another cause came first."""
+    async with operator() as op:
+        op.applies(execution())
+        await soon(300)
+        missing = pod().on(seconds=0).waiting("CreateContainerConfigError", "no key")
+        op.kubelet(missing)
+        await soon(29.8)
+        assert op.status()["phase"] == "Pending"
+        await soon(0.5)
+        assert (op.status()["phase"], op.status()["reason"]) == ("Failed", "ConfigError")
+
+
+@virtual
+async def test_a_fatal_cause_that_goes_away_is_forgotten():
+    async with operator() as op:
+        op.applies(execution())
+        await soon(10)
+        op.kubelet(pod().waiting("CreateContainerConfigError", "no key"))
+        await soon(20)
+        assert op.cache.memory(RUN).trouble
+        op.kubelet(pod().waiting("ContainerCreating"))
+        await soon(5)
+        assert op.cache.memory(RUN).trouble is None
+        op.kubelet(pod().waiting("CreateContainerConfigError", "no key"))
+        await soon(25)
+        assert op.status()["phase"] == "Pending"
+        await soon(6)
+        assert op.status()["reason"] == "ConfigError"
+
+
+@virtual
+async def test_what_outlives_the_container_is_stopped_once_after_its_grace_period():
+    async with operator() as op:
+        op.applies(execution())
+        await soon()
+        both = pod().grace(30).beside().running(0, container="helper")
+        op.kubelet(both.exited(0, start=0, end=0).phase("Running"))
+        await soon(29.5)
+        assert op.status()["phase"] == "Succeeded"
+        assert len(op.server.of("patch")) == 1
+        await soon(1)
+        assert op.server.find(PODS, "build-1-x7k2p")["spec"]["activeDeadlineSeconds"] == 1
+        await soon(600)
+        assert len(op.server.of("patch")) == 2
+        assert op.server.of("delete") == []
+
+
+@virtual
+async def test_what_ends_within_its_grace_period_is_not_stopped():
+    async with operator() as op:
+        op.applies(execution())
+        await soon()
+        both = pod().grace(30).beside().running(0, container="helper")
+        op.kubelet(both.exited(0, start=0, end=0).phase("Running"))
+        await soon(10)
+        op.kubelet(both.exited(143, container="helper").phase("Failed"))
+        await soon(600)
+        assert op.status()["phase"] == "Succeeded"
+        assert len(op.server.of("patch")) == 1
+
+
 # -- leading --------------------------------------------------------------------------------------
 
 
@@ -720,7 +940,7 @@ async def test_who_stops_leading_between_verdict_and_deed_does_not_do_it():
     async with operator() as op:
         op.applies(execution().deadline(60))
         await soon()
-        op.kubelet(pod().running(1))
+        op.kubelet(pod().running(0))
         await soon()
 
         def lose():

@@ -1,0 +1,79 @@
+"""`make mutants`: how many small changes of plan/ and diagnose/ the unit tests notice.
+
+mutmut changes a copy in one place at a time and runs the tests that reach it. What it leaves alone:
+constants and tables of modules, fields of classes, and properties.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import chdir
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+UNNOTICED = (0, 33)
+"""What mutmut keeps of a change: pytest's exit code, or 33 where no test comes."""
+ENOUGH = 0.9
+
+CONFTEST = '''
+from hypothesis import Phase, is_hypothesis_test, settings
+
+EXAMPLES, full = 20, settings.__init__
+
+
+def few(self, *args, max_examples=EXAMPLES, **options):
+    """What nobody notices costs every example."""
+    full(self, *args, max_examples=min(max_examples, EXAMPLES), **options)
+
+
+settings.__init__ = few
+phases = (Phase.explicit, Phase.generate)
+settings.register_profile("few", deadline=None, derandomize=True, phases=phases)
+settings.load_profile("few")
+
+
+def pytest_collection_modifyitems(items):
+    """The slow ones last: most changes are noticed before."""
+    items.sort(key=lambda item: item.name == "runTest" or is_hypothesis_test(item.obj))
+'''
+
+
+def copy(to):
+    """With the package at the top: mutmut names modules by their path from there."""
+    skip = shutil.ignore_patterns("__pycache__", ".build")
+    shutil.copytree(ROOT / "operator/taskmill", to / "taskmill", ignore=skip)
+    shutil.copytree(ROOT / "tests", to / "tests", ignore=skip)
+    shutil.copy(ROOT / "pyproject.toml", to)
+    (to / "tests/conftest.py").write_text(CONFTEST)
+
+
+def report():
+    from mutmut.mutation.diff_apply import get_diff_for_mutant  # noqa: PLC0415 - reads this folder
+
+    total, missed = 0, []
+    for meta in sorted(Path("mutants/taskmill").rglob("*.meta")):
+        codes = json.loads(meta.read_text())["exit_code_by_key"]
+        tried = [name for name, code in codes.items() if code is not None]
+        mine = [name for name in tried if codes[name] in UNNOTICED]
+        total, missed = total + len(tried), missed + mine
+        if tried:
+            print(f"{1 - len(mine) / len(tried):7.1%} of {len(tried):4} {meta.with_suffix('')}")
+    for name in missed:
+        print(name, *get_diff_for_mutant(name).splitlines()[3:], sep="\n    ")
+    print(f"{1 - len(missed) / total:.1%} of {total} changes are noticed, {len(missed)} are not")
+    return 1 - len(missed) / total >= ENOUGH
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
+    parser.add_argument("names", nargs="*", help="only these, such as 'taskmill.plan.task.*'")
+    os.nice(19)
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):
+        copy(Path(folder))
+        mutmut = Path(sys.executable).with_name("mutmut")
+        command = [mutmut, "run", "--max-children", "1", *parser.parse_args().names]
+        sys.exit(subprocess.run(command, check=False).returncode or not report())
