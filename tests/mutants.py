@@ -15,24 +15,21 @@ from contextlib import chdir
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-UNNOTICED = (0, 33)
-"""What mutmut keeps of a change: pytest's exit code, or 33 where no test comes."""
-ENOUGH = 0.9
+UNNOTICED, ENOUGH = (0, 5, 33), 0.9
+"""Of each change mutmut keeps pytest's exit code, or 33 where no test comes."""
 
 CONFTEST = '''
 from hypothesis import Phase, is_hypothesis_test, settings
 
 EXAMPLES, full = 20, settings.__init__
 
-
 def few(self, *args, max_examples=EXAMPLES, **options):
-    """What nobody notices costs every example."""
     full(self, *args, max_examples=min(max_examples, EXAMPLES), **options)
 
 
 settings.__init__ = few
-phases = (Phase.explicit, Phase.generate)
-settings.register_profile("few", deadline=None, derandomize=True, phases=phases)
+PHASES = Phase.explicit, Phase.generate
+settings.register_profile("few", deadline=None, derandomize=True, phases=PHASES)
 settings.load_profile("few")
 
 
@@ -57,23 +54,26 @@ def report():
     total, missed = 0, []
     for meta in sorted(Path("mutants/taskmill").rglob("*.meta")):
         codes = json.loads(meta.read_text())["exit_code_by_key"]
-        tried = [name for name, code in codes.items() if code is not None]
+        tried = [name for name in codes if codes[name] is not None]
         mine = [name for name in tried if codes[name] in UNNOTICED]
         total, missed = total + len(tried), missed + mine
         if tried:
             print(f"{1 - len(mine) / len(tried):7.1%} of {len(tried):4} {meta.with_suffix('')}")
     for name in missed:
-        print(name, *get_diff_for_mutant(name).splitlines()[3:], sep="\n    ")
-    print(f"{1 - len(missed) / total:.1%} of {total} changes are noticed, {len(missed)} are not")
-    return 1 - len(missed) / total >= ENOUGH
+        lines = get_diff_for_mutant(name).splitlines()[3:]
+        print(name, *(line for line in lines if line[0] in "+-"), sep="\n    ")
+    print(f"{(rate := 1 - len(missed) / total):.1%} of {total} changes are noticed")
+    return rate >= ENOUGH
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
     parser.add_argument("names", nargs="*", help="only these, such as 'taskmill.plan.task.*'")
+    names = parser.parse_args().names
     os.nice(19)
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
         copy(Path(folder))
-        mutmut = Path(sys.executable).with_name("mutmut")
-        command = [mutmut, "run", "--max-children", "1", *parser.parse_args().names]
-        sys.exit(subprocess.run(command, check=False).returncode or not report())
+        command = [Path(sys.executable).with_name("mutmut"), "run", "--max-children", "1"]
+        told = None if sys.stdout.isatty() else subprocess.PIPE
+        done = subprocess.run([*command, *names], stdout=told, text=True, check=False)
+        sys.exit((done.stdout or "see above")[-4000:] if done.returncode else not report())

@@ -30,9 +30,13 @@ CAUSES: tuple[Cause, ...] = (
     Cause(ends.refused_by_node, "pod Failed with a reason and no container: kubelet admission"),
     Cause(ends.overran_backstop, "pod or Job reason DeadlineExceeded: activeDeadlineSeconds"),
     Cause(
+        ends.other_container_failed,
+        "pod Failed before `main` ended, another container terminated with an exit code",
+    ),
+    Cause(
         waits.ending,
-        "pod phase Failed or Ready=False, PodFailed, and `main` has no end yet; or `main` was"
-        " killed and the pod is still said to run",
+        "pod phase Failed or Ready=False, PodFailed, or Running without any container, and `main`"
+        " has no end yet; or `main` was killed and the pod is still said to run",
     ),
     Cause(
         ends.deleted_while_running,
@@ -46,15 +50,11 @@ CAUSES: tuple[Cause, ...] = (
         " 2.8.2) with the shell's words",
     ),
     Cause(ends.error, "container `main` terminated: exit code, 128 + n for signal n"),
-    Cause(
-        ends.other_container_failed,
-        "pod Failed before `main` ended, another container terminated with an exit code",
-    ),
     Cause(ends.failed_without_words, "pod phase Failed"),
     Cause(ends.gone, "Job or pod deleted; Job condition Failed without a pod"),
     Cause(
         waits.lost_from_sight,
-        "pod condition Ready=False while its containers are ready: the node controller's doing;"
+        "pod condition Ready=False without a reason, which the node controller writes;"
         " DisruptionTarget by the taint manager",
     ),
     Cause(waits.running, "container `main` running"),

@@ -120,9 +120,8 @@ def deleted_while_running(seen: Seen) -> Finding | None:
     if not pod or not ended or not pod.deleted_at:
         return None
     if ended.reason == UNKNOWN:
-        return _end(pod, Reason.DELETED, f"pod {pod.name} was deleted before it ran")
+        return _end(pod, Reason.DELETED, f"pod {pod.name} was deleted")
     before = ended.finished_at is not None and ended.finished_at < pod.deleted_at
-    # Once the grace period is cut short, the pod no more tells when it was deleted.
     if before and (ended.exit_code not in STOPPED_CODES or ended.reason == "OOMKilled"):
         return None
     told = f"pod {pod.name} was deleted while it ran; it ended with {words.outcome(ended)}"
@@ -209,7 +208,7 @@ def error(seen: Seen) -> Finding | None:
         return None
     sentence = words.outcome(ended)
     if first := _failed_before(pod, ended):
-        sentence = f"{sentence}; {words.of(first)}had ended before with {_end_of(first)}"
+        sentence = f"{sentence}; {words.called(first)} had ended before with {_end_of(first)}"
     return _end(pod, Reason.ERROR, sentence)
 
 
@@ -238,7 +237,7 @@ STOPPED_CODES: Final = (
 def other_container_failed(seen: Seen) -> Finding | None:
     """An init container or sidecar ended the pod before the task's container could run."""
     pod = seen.pod
-    if not pod or not _has_failed(seen) or _main_end(pod):
+    if not pod or not _has_failed(seen) or _main_end(pod) or pod.deleting:
         return None
     for role, reason in ((Role.INIT, Reason.INIT_FAILED), (Role.SIDECAR, Reason.SIDECAR_FAILED)):
         for container in pod.containers:

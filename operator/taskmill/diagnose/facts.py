@@ -230,7 +230,7 @@ def parse_pod(raw: Raw) -> Pod:
         unscheduled=_condition(raw, "PodScheduled", "False"),
         disruption=_condition(raw, "DisruptionTarget"),
         unready=_condition(raw, "Ready", "False"),
-        deleted_at=_deleted_at(meta),
+        deleted_at=_deleted_at(meta, spec),
         grace_period=timedelta(
             seconds=min(max(0, _int(spec, "terminationGracePeriodSeconds") or 0), LONGEST_GRACE)
         ),
@@ -239,13 +239,15 @@ def parse_pod(raw: Raw) -> Pod:
     )
 
 
-def _deleted_at(meta: Raw) -> datetime | None:
+def _deleted_at(meta: Raw, spec: Raw) -> datetime | None:
     """When the deletion was asked for: the timestamp is the end of the grace period."""
     until = _time(meta, "deletionTimestamp")
     if until is None:
         return None
+    # At its very end the kubelet sets the period to 0, and the timestamp stays.
+    grace = _int(meta, "deletionGracePeriodSeconds") or _int(spec, "terminationGracePeriodSeconds")
     try:
-        return until - timedelta(seconds=_int(meta, "deletionGracePeriodSeconds") or 0)
+        return until - timedelta(seconds=grace or 0)
     except OverflowError:
         return until
 

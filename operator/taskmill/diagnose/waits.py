@@ -29,7 +29,7 @@ SCHEDULER_DOUBT = timedelta(seconds=15)
 def suspended(seen: Seen) -> Finding | None:
     """A queueing system has not let it in, or has taken its pod away again: the same attempt."""
     taken = seen.pod is None or seen.pod_gone or seen.pod.deleting
-    if not seen.job.suspended or not taken or seen.job_gone:
+    if not seen.job.suspended or not taken or seen.job_gone or seen.job.failed:
         return None
     return _queue(seen, Reason.QUEUED, f"Job {seen.job.name} is suspended: waiting its turn")
 
@@ -43,13 +43,14 @@ def ending(seen: Seen) -> Finding | None:
     It tells of a pod's end in several steps, up to three seconds apart.
     """
     pod = seen.pod
-    if not pod or is_settled(seen):
+    if not pod or seen.pod_gone:
         return None
     ended = pod.main.ended if pod.main else None
     failing = pod.phase == "Failed" or (pod.unready and pod.unready.reason == "PodFailed")
     # Only a container that the kubelet has lost is not started in a pod that runs.
-    lost = pod.phase == "Running" and not (pod.main and pod.main.started_at)
-    if ((failing or lost) and not ended) or (ended and _is_unexplained(pod, ended)):
+    lost = pod.phase == "Running" and not ended and not (pod.main and pod.main.started_at)
+    half_told = _is_unexplained(pod, ended) if ended else failing
+    if lost or (half_told and not is_settled(seen)):
         started = ended.started_at if ended else pod.main.started_at if pod.main else None
         ran = started or ended or pod.phase == "Running"
         return Finding(
@@ -104,18 +105,17 @@ def _ailments(pod: Pod) -> Iterator[str]:
     for container in pod.containers:
         if container.role is not Role.SIDECAR:
             continue
-        if container.ended and container.ended.exit_code != 0:
-            yield f"running, but {words.of(container)}{words.outcome(container.ended)}"
-        elif container.waiting and (said := _sidecar_words(container, container.waiting)):
-            yield f"running, but {said}"
+        note = container.waiting
+        if failed := _failure(container):
+            yield f"{words.of(container)}{words.outcome(failed)}"
+        elif note and note.reason in PULLING:
+            yield f"{words.of(container)}{words.pull(note.message) or CANNOT_PULL}"
 
 
-def _sidecar_words(container: Container, note: Note) -> str:
-    if note.reason in PULLING:
-        return f"{words.of(container)}{words.pull(note.message) or CANNOT_PULL}"
-    if note.reason == "CrashLoopBackOff" and container.ended_before:
-        return f"{words.of(container)}{words.outcome(container.ended_before)}, again and again"
-    return ""
+def _failure(sidecar: Container) -> Ended | None:
+    """Its last end, when that was a failure: the same while it is down, waits and is up again."""
+    ended = sidecar.ended or sidecar.ended_before
+    return ended if ended and ended.exit_code != 0 else None
 
 
 # -- starting --------------------------------------------------------------------------------------
@@ -211,10 +211,10 @@ def _latest(seen: Seen, reasons: set[str]) -> Event | None:
 
 def sidecar_fails(seen: Seen) -> Finding | None:
     """A sidecar that must be ready first ends again and again."""
-    for container, note in _waiting(seen):
-        before = container.ended_before
-        if container.role is Role.SIDECAR and note.reason == "CrashLoopBackOff" and before:
-            told = f"{words.of(container)}{words.outcome(before)}; it is started again"
+    for container in seen.pod.containers if seen.pod else ():
+        failed = _failure(container) if container.role is Role.SIDECAR else None
+        if failed and not container.ready:
+            told = f"{words.of(container)}{words.outcome(failed)}; it is started again"
             return _start(seen, Reason.SIDECAR_FAILED, told, None)
     return None
 
@@ -226,7 +226,7 @@ def starting(seen: Seen) -> Finding | None:
         return None
     for container in pod.containers:
         if container.role is Role.INIT and container.started_at:
-            return _start(seen, None, f"{words.of(container)}running", None)
+            return _start(seen, None, f"{words.called(container)} is running", None)
     return _start(seen, None, f"starting on {pod.node}", None)
 
 
@@ -265,8 +265,8 @@ def not_created(seen: Seen) -> Finding | None:
 
 def _refused_pod(seen: Seen, event: Event) -> Finding:
     """What a FailedCreate event of the Job means."""
-    said = words.creation(event.message) or "without a word"
-    told = f"its pod was refused: {said}"
+    said = words.creation(event.message)
+    told = words.followed("its pod was refused", said)
     if "exceeded quota" in said:
         return _queue(seen, Reason.QUOTA_EXCEEDED, told)
     if "serviceaccount" in said and "not found" in said:

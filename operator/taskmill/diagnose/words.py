@@ -44,9 +44,14 @@ def followed(what: str, words: str) -> str:
     return ": ".join(filter(None, (what, words)))
 
 
+def called(container: Container) -> str:
+    """What it is and its name."""
+    return f"{container.role.value} {container.name}"
+
+
 def of(container: Container) -> str:
     """Which container is meant, where it is not the task's own."""
-    return "" if container.role is Role.MAIN else f"{container.role.value} {container.name}: "
+    return "" if container.role is Role.MAIN else f"{called(container)}: "
 
 
 def pull(message: str) -> str:

@@ -61,7 +61,6 @@ EVENTS_APART = timedelta(seconds=10)
 
 UNEXPLAINED = frozenset({None, Reason.IMAGE_PULL_FAILED})
 """Waiting for these is explained by Events only; the pull's own words leave out its secrets."""
-REFUSALS = frozenset({Reason.QUOTA_EXCEEDED, Reason.REJECTED})
 
 OVERDUE = frozenset(
     {Reason.STOPPED, Reason.KILLED, Reason.DEADLINE_EXCEEDED, Reason.MAX_RUN_TIME_EXCEEDED}
@@ -226,7 +225,7 @@ def _refusal(world: ExecutionWorld, attempt: Attempt) -> TellEvent | None:
     """The Event about what the API server did not let in, once for each reason."""
     finding = attempt.finding
     refused = attempt.job is None and world.refused is not None
-    if finding.reason is None or not (refused or finding.reason in REFUSALS):
+    if finding.reason is None or not (refused or finding.reason is Reason.QUOTA_EXCEEDED):
         return None
     words = sentence(f"step {attempt.step.id}: {finding.sentence}")
     name = _event_name(world, attempt, f"refused {finding.reason}")
@@ -265,7 +264,7 @@ def _conclude(
         verdict.reason or Reason.ERROR,
         verdict.failure_message or "",
     )
-    return replace(decision, actions=(*decision.actions, event))
+    return replace(decision, actions=(event, *decision.actions))
 
 
 def _retire(world: ExecutionWorld, now: datetime) -> Decision:
@@ -287,7 +286,7 @@ def _retire(world: ExecutionWorld, now: datetime) -> Decision:
             continue
         looks = [due_at]
         for pod in pods:
-            action, look = _end_sidecars(world, pod, job, now)
+            action, look = _end_sidecars(world, pod, job, ended_at, now)
             actions.extend(filter(None, [action]))
             looks.extend(filter(None, [look]))
         look_at = min(filter(None, [look_at, *looks]))
@@ -300,12 +299,17 @@ def _is_over(world: ExecutionWorld, pod: Pod) -> bool:
 
 
 def _end_sidecars(
-    world: ExecutionWorld, pod: Pod, job: Job, now: datetime
-) -> tuple[StopPod | None, datetime | None]:
+    world: ExecutionWorld, pod: Pod, job: Job, ended_at: datetime, now: datetime
+) -> tuple[StopPod | DeleteJob | None, datetime | None]:
     """What outlives the task's container gets its grace period and is stopped in place."""
     ended = pod.main.ended if pod.main else None
     stopped = pod.ended or pod.deleting or pod.uid in world.gone or pod.deadline_seconds == 1
     if ended is None or job.finished or stopped:
         return None, None
-    at = (ended.finished_at or now) + pod.grace_period
-    return (StopPod(pod.name, pod.uid), None) if now >= at else (None, at)
+    # A native sidecar is the kubelet's to end, and seconds are cut.
+    at = ended_at + pod.grace_period + CLOCK_GRAIN
+    if now < at:
+        return None, at
+    if now < at + ENDING_MARGIN:
+        return StopPod(pod.name, pod.uid), None
+    return DeleteJob(job.name, job.uid), None

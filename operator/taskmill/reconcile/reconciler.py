@@ -103,6 +103,7 @@ class Reconciler:
         self._doubted.clear()
         self._outage = Outage(self._queue.add_in)
         for key in self._cache.everything():
+            self._cache.memory(key).trouble = None
             self._queue.add(key)
 
     async def work(self) -> None:
@@ -303,6 +304,8 @@ class Reconciler:
             await self._client.create(EVENTS, key.namespace, event)
         except AlreadyExists:
             log.debug("%s: told already", key)
+        except Unreachable:
+            raise
         except (ApiError, UnknownOutcome) as error:
             # The status says the same: nothing waits for an Event.
             log.info("%s: an Event cannot be written: %s", key, error)

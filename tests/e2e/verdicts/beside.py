@@ -100,7 +100,7 @@ CASES = (
             **_beside("echo 'cannot listen' >&2; exit 3"),
         ),
         reason="Error",
-        sentence="step main: exit code 7: connection refused; sidecar proxy: had ended before with"
+        sentence="step main: exit code 7: connection refused; sidecar proxy had ended before with"
         " exit code 3: cannot listen",
     ),
     Case(

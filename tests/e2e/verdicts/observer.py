@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import kubernetes
+import urllib3
 
 from cluster.handle import Handle
 from e2e.verdicts.case import Case, Json, Scene
@@ -36,6 +37,7 @@ class Observer:
         self._moments: dict[str, list[Json]] = defaultdict(list)
         self._known: dict[tuple[str, str, str], Json] = {}
         self._lock = threading.Lock()
+        self._gone = False
         api = kubernetes.config.new_client_from_config(str(cluster.kubeconfig))
         core, batch = kubernetes.client.CoreV1Api(api), kubernetes.client.BatchV1Api(api)
         custom = kubernetes.client.CustomObjectsApi(api)
@@ -49,10 +51,14 @@ class Observer:
 
     def _watch(self, kind: str, listed: Callable[..., Any], **selector: str) -> None:
         def run() -> None:
-            while True:
+            # Until the cluster is gone.
+            while not self._gone:
                 stream = kubernetes.watch.Watch().stream(listed, timeout_seconds=3600, **selector)
-                for event in stream:
-                    self._saw(kind, event["type"], event["raw_object"])
+                try:
+                    for event in stream:
+                        self._saw(kind, event["type"], event["raw_object"])
+                except urllib3.exceptions.HTTPError:
+                    self._gone = True
 
         threading.Thread(target=run, daemon=True).start()
 

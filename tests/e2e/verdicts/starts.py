@@ -201,7 +201,7 @@ CASES = (
             },
         ),
         reason="StartFailed",
-        sentence="step main: did not start within startTimeout 6s: init container fetch: running",
+        sentence="step main: did not start within startTimeout 6s: init container fetch is running",
     ),
     Case(
         title="deadline while pulling",
@@ -226,6 +226,6 @@ CASES = (
         waits=("ImagePullFailed", "*"),
         then=lambda scene: scene.kubectl("delete", "pod", scene.pod().metadata.name),
         reason="Deleted",
-        sentence="step main: pod * was deleted before it ran",
+        sentence="step main: pod * was deleted",
     ),
 )

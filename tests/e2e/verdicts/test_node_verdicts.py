@@ -139,7 +139,8 @@ def test_a_node_without_memory(doomed: LocalCluster, begin: Begin) -> None:
             title="evicted for memory of the node",
             runs=works(),
             reason="Evicted",
-            sentence="step main: evicted from node node-1: *memory*",
+            sentence="step main: evicted from node node-1: The node had condition:"
+            " [MemoryPressure].",
         )
     )
     doomed.restart_kubelet(evictionHard={"memory.available": "99.9%"})

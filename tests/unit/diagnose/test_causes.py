@@ -159,7 +159,7 @@ ENDS = {
             .deleted(10, grace=30)
         ),
         Reason.DELETED,
-        "pod build-1-x7k2p was deleted before it ran",
+        "pod build-1-x7k2p was deleted",
     ),
     "out of memory with a limit": (
         seen(pod().limit("512Mi").exited(137, reason="OOMKilled")),
@@ -266,7 +266,7 @@ ENDS = {
         Reason.ERROR,
         (
             "exit code 7: connection refused;"
-            " sidecar helper: had ended before with exit code 3: cannot listen"
+            " sidecar helper had ended before with exit code 3: cannot listen"
         ),
     ),
     "an init container failed": (
@@ -579,7 +579,7 @@ STARTS = {
     "an init container is at work": (
         seen(pod().on().init("fetch").running(container="fetch").waiting("PodInitializing")),
         None,
-        "init container fetch: running",
+        "init container fetch is running",
         None,
     ),
 }
@@ -704,7 +704,7 @@ QUEUES = {
     "the pod is refused without a word": (
         seen(events=[event("FailedCreate", "")]),
         Reason.QUEUED,
-        "its pod was refused: without a word",
+        "its pod was refused",
         None,
     ),
     "nothing is known of its pod": (
@@ -755,7 +755,7 @@ RUNS = {
     "a sidecar has failed": (
         seen(pod().beside().running(7).exited(3, "no config", container="helper")),
         None,
-        "running, but sidecar helper: exit code 3: no config",
+        "sidecar helper: exit code 3: no config",
     ),
     "a sidecar is done": (
         seen(pod().beside().running(7).exited(0, "done", container="helper")),
@@ -765,17 +765,17 @@ RUNS = {
     "a sidecar fails again and again": (
         seen(pod().sidecar().running(7).crashing(1, "no config")),
         None,
-        "running, but sidecar proxy: exit code 1: no config, again and again",
+        "sidecar proxy: exit code 1: no config",
     ),
     "a sidecar's image cannot be pulled": (
         seen(pod().beside().running(7).waiting("ImagePullBackOff", NOT_FOUND, container="helper")),
         None,
-        "running, but sidecar helper: cannot pull registry.example.com/no:1: not found",
+        "sidecar helper: cannot pull registry.example.com/no:1: not found",
     ),
     "a sidecar's image cannot be pulled, without words": (
         seen(pod().beside().running(7).waiting("ErrImagePull", container="helper")),
         None,
-        "running, but sidecar helper: the image cannot be pulled",
+        "sidecar helper: the image cannot be pulled",
     ),
     "a sidecar starts": (
         seen(pod().beside().running(7).waiting("ContainerCreating", container="helper")),
@@ -833,6 +833,12 @@ def test_a_pod_that_has_failed_is_over_once_its_job_has_counted_it_or_it_is_gone
         replace(what, pod_gone=True),
     ):
         assert diagnose(settled).stage is Stage.ENDED
+
+
+def test_a_container_that_its_node_has_lost_is_not_starting_again():
+    """Only the pod still says that it runs."""
+    finding = diagnose(seen(pod().waiting("ContainerCreating").phase("Running")))
+    assert (finding.stage, finding.reason, finding.sentence) == (Stage.RUNNING, None, "")
 
 
 def test_a_pod_that_is_about_to_fail_runs_until_then():

@@ -127,6 +127,12 @@ def test_a_pod_was_deleted_before_its_grace_period(grace, since):
     assert built.facts.deleted_at == at(since)
 
 
+def test_at_the_very_end_of_a_deletion_its_grace_period_is_the_pods():
+    built = pod().grace(30).deleted(40)
+    built.raw["metadata"]["deletionGracePeriodSeconds"] = 0
+    assert built.facts.deleted_at == at(10)
+
+
 def test_a_job_that_is_about_to_fail_says_so_and_is_not_finished():
     read = job().failing("DeadlineExceeded", "too long", 9).facts
     assert read.failed

@@ -276,7 +276,7 @@ def test_what_ails_a_running_execution_is_told_like_every_message_ten_seconds_af
     assert (late.phase, late.reason, late.message) == (
         Phase.RUNNING,
         None,
-        "step build: running, but sidecar helper: exit code 3: no config",
+        "step build: sidecar helper: exit code 3: no config",
     )
     assert conditions(late) == {"Reconciling": ("True", "Running")}
 
@@ -870,9 +870,15 @@ def outlived(code=0, *, end=10):
 def test_what_outlives_the_container_is_stopped_in_place_after_its_grace_period(phase):
     reason = None if phase == "Succeeded" else "Error"
     before = world(finished(phase, reason), job(), outlived(0 if reason is None else 3))
-    assert decided(before, 11) == Decision(None, (), at(40))
-    assert decided(before, 39.9) == Decision(None, (), at(40))
-    assert decided(before, 40) == Decision(None, (STOP,), at(10 + 3600))
+    assert decided(before, 11) == Decision(None, (), at(41))
+    assert decided(before, 40.9) == Decision(None, (), at(41))
+    assert decided(before, 41) == Decision(None, (STOP,), at(10 + 3600))
+
+
+def test_what_cannot_be_stopped_in_place_goes_with_its_job_ten_seconds_later():
+    before = world(finished("Succeeded", None), job(), outlived())
+    assert deeds(decided(before, 50.9)) == (STOP,)
+    assert deeds(decided(before, 51)) == (DELETE,)
 
 
 @pytest.mark.parametrize(
@@ -904,7 +910,7 @@ def test_a_verdict_says_when_to_look_after_what_outlives_the_container():
     decision = settled(world(job(), outlived(3)), 12)
     assert verdict(decision)[1] == Reason.ERROR
     assert deeds(decision) == ()
-    assert decision.look_at == at(40)
+    assert decision.look_at == at(43)
 
 
 def test_a_pod_whose_container_was_not_told_to_end_yet_keeps_its_job():

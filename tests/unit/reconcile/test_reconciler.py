@@ -898,10 +898,10 @@ async def test_what_outlives_the_container_is_stopped_once_after_its_grace_perio
         await soon()
         both = pod().grace(30).beside().running(0, container="helper")
         op.kubelet(both.exited(0, start=0, end=0).phase("Running"))
-        await soon(29.5)
+        await soon(30.5)
         assert op.status()["phase"] == "Succeeded"
         assert len(op.server.of("patch")) == 1
-        await soon(1)
+        await soon(1.5)
         assert op.server.find(PODS, "build-1-x7k2p")["spec"]["activeDeadlineSeconds"] == 1
         await soon(600)
         assert len(op.server.of("patch")) == 2
