@@ -57,6 +57,16 @@ def test_a_plain_run_takes_three_writes(user: User, cluster: Handle, before: Cou
     }
 
 
+def test_a_run_that_fails_takes_an_event_more(
+    user: User, cluster: Handle, before: Counter[str]
+) -> None:
+    fails = run_spec(f"{SECONDS}; exit 3")
+    user.kubectl("create", "-f", "-", stdin=json.dumps(execution("fails", fails)))
+    assert user.end("fails")["status"]["statusVersion"] == 2
+    wrote = quiet(cluster) - before
+    assert (wrote["all"], wrote["PATCH taskexecutions/status"]) == (4, 2)
+
+
 def test_a_tasks_run_adds_its_creation_and_the_roll_up(
     user: User, cluster: Handle, before: Counter[str]
 ) -> None:
@@ -82,4 +92,4 @@ def test_one_that_waits_writes_when_its_cause_changes_only(
     wrote = quiet(cluster) - before
     # The kubelet alternates between ErrImagePull and ImagePullBackOff: the same cause to us.
     assert 2 <= wrote["PATCH taskexecutions/status"] <= 3  # (starting,) cannot pull, verdict
-    assert wrote["all"] == wrote["PATCH taskexecutions/status"] + 2  # and the Job, and its DELETE
+    assert wrote["all"] == wrote["PATCH taskexecutions/status"] + 3  # the Job, its DELETE, an Event
