@@ -15,20 +15,17 @@ from datetime import datetime, timedelta
 
 from taskmill.api.duration import format_duration, parse_duration
 from taskmill.api.execution import Step, TaskExecutionStatus
-from taskmill.api.reasons import ConditionType, Phase, Reason
+from taskmill.api.reasons import Phase, Reason
 from taskmill.api.task import SCRIPT_BYTES
-from taskmill.diagnose.facts import Job, Pod
 from taskmill.diagnose.finding import Stage
 from taskmill.diagnose.text import sentence
 from taskmill.plan import names
 from taskmill.plan import status as say
-from taskmill.plan.attempt import Attempt, is_ours, observe
-from taskmill.plan.conditions import find
+from taskmill.plan.attempt import Attempt, observe
 from taskmill.plan.decision import (
     Action,
     CreateJob,
     Decision,
-    DeleteJob,
     ReadEvents,
     StopPod,
     TellEvent,
@@ -49,6 +46,7 @@ from taskmill.plan.endings import (
 from taskmill.plan.freeze import steps_of
 from taskmill.plan.job import build_job, grace_period
 from taskmill.plan.overlay import problem
+from taskmill.plan.retire import retire
 from taskmill.plan.world import ExecutionWorld, Trouble
 
 FIRST_WORD = timedelta(seconds=3)
@@ -62,17 +60,12 @@ EVENTS_APART = timedelta(seconds=10)
 UNEXPLAINED = frozenset({None, Reason.IMAGE_PULL_FAILED})
 """Waiting for these is explained by Events only; the pull's own words leave out its secrets."""
 
-OVERDUE = frozenset(
-    {Reason.STOPPED, Reason.KILLED, Reason.DEADLINE_EXCEEDED, Reason.MAX_RUN_TIME_EXCEEDED}
-)
-"""Endings by our own hand: the Job goes at once, its verdict being in status."""
-
 
 def decide(world: ExecutionWorld, now: datetime) -> Decision:
     """The next status, actions and look of one execution."""
     execution = world.execution
     if execution.final:
-        return _retire(world, now)
+        return retire(world, now)
     if execution.spec is None:
         return _conclude(world, Ending(Reason.INVALID_TASK, execution.invalid, now), None, now)
     steps = steps_of(execution, world.task)
@@ -256,7 +249,7 @@ def _conclude(
         why = completed(why, attempt)
     verdict = say.final(world, why, attempt, now)
     concluded = replace(world, execution=replace(world.execution, status=verdict))
-    decision = replace(_retire(concluded, now), status=verdict)
+    decision = replace(retire(concluded, now), status=verdict)
     if verdict.phase is not Phase.FAILED:
         return decision
     event = TellEvent(
@@ -265,51 +258,3 @@ def _conclude(
         verdict.failure_message or "",
     )
     return replace(decision, actions=(event, *decision.actions))
-
-
-def _retire(world: ExecutionWorld, now: datetime) -> Decision:
-    """A finished execution: nothing of it runs on, and its Job goes when its time has come."""
-    status = world.execution.status
-    # Not from the end of its containers: we may have been away for longer than the retention.
-    told = find(status.conditions, ConditionType.FINISHED)
-    ended_at = told.last_transition_time if told else status.completed_at or now
-    due_at = ended_at + world.limits.job_retention
-    actions: list[Action] = []
-    look_at: datetime | None = None
-    for job in world.jobs:
-        if not is_ours(world, job) or job.uid in world.gone or job.deleting:
-            continue
-        pods = [p for p in world.pods if p.owner_uid == job.uid]
-        over = job.finished or any(_is_over(world, pod) for pod in pods)
-        if not over or status.reason in OVERDUE or now >= due_at:
-            actions.append(DeleteJob(job.name, job.uid))
-            continue
-        looks = [due_at]
-        for pod in pods:
-            action, look = _end_sidecars(world, pod, job, ended_at, now)
-            actions.extend(filter(None, [action]))
-            looks.extend(filter(None, [look]))
-        look_at = min(filter(None, [look_at, *looks]))
-    return Decision(None, tuple(actions), look_at)
-
-
-def _is_over(world: ExecutionWorld, pod: Pod) -> bool:
-    """Whether the task's container will not run again: a Job of ours makes no second pod."""
-    return pod.ended or pod.uid in world.gone or bool(pod.main and pod.main.ended)
-
-
-def _end_sidecars(
-    world: ExecutionWorld, pod: Pod, job: Job, ended_at: datetime, now: datetime
-) -> tuple[StopPod | DeleteJob | None, datetime | None]:
-    """What outlives the task's container gets its grace period and is stopped in place."""
-    ended = pod.main.ended if pod.main else None
-    stopped = pod.ended or pod.deleting or pod.uid in world.gone or pod.deadline_seconds == 1
-    if ended is None or job.finished or stopped:
-        return None, None
-    # A native sidecar is the kubelet's to end, and seconds are cut.
-    at = ended_at + pod.grace_period + CLOCK_GRAIN
-    if now < at:
-        return None, at
-    if now < at + ENDING_MARGIN:
-        return StopPod(pod.name, pod.uid), None
-    return DeleteJob(job.name, job.uid), None
