@@ -29,6 +29,9 @@ record: setup ## Play every way to fail on the local cluster, and record it for 
 	TASKMILL_RECORD=1 $(BIN)/python -m pytest tests/e2e/verdicts
 	@$(MAKE) docs
 
+mutants: setup ## Count how many small changes of plan/ and diagnose/ the unit tests notice
+	@$(BIN)/python tests/mutants.py $(NAMES)
+
 docs: setup ## Write the generated pages of docs/
 	@PYTHONPATH=tests $(BIN)/python -m docs
 
@@ -62,4 +65,4 @@ setup: .venv/.installed
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-.PHONY: help demo test check unit crds record docs cluster status cluster-down bench lock setup
+.PHONY: help demo test check unit crds record mutants docs cluster status cluster-down bench lock setup

@@ -22,7 +22,6 @@ CONFTEST = '''
 from hypothesis import Phase, is_hypothesis_test, settings
 
 EXAMPLES, full = 20, settings.__init__
-
 def few(self, *args, max_examples=EXAMPLES, **options):
     full(self, *args, max_examples=min(max_examples, EXAMPLES), **options)
 
@@ -73,7 +72,8 @@ if __name__ == "__main__":
     os.nice(19)
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
         copy(Path(folder))
-        command = [Path(sys.executable).with_name("mutmut"), "run", "--max-children", "1"]
+        jobs = ["--max-children", os.environ.get("JOBS", "1")]
+        command = [Path(sys.executable).with_name("mutmut"), "run", *jobs, *names]
         told = None if sys.stdout.isatty() else subprocess.PIPE
-        done = subprocess.run([*command, *names], stdout=told, text=True, check=False)
+        done = subprocess.run(command, stdout=told, text=True, check=False)
         sys.exit((done.stdout or "see above")[-4000:] if done.returncode else not report())

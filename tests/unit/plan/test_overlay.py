@@ -292,7 +292,7 @@ def test_the_merge_is_what_kubectl_makes_of_it(name, base):
 def test_the_pod_of_a_task_is_what_kubectl_makes_of_its_pod(name):
     spec = OVERLAYS[name]
     pod = pod_of(over(SCRIPT, spec), restricted=True)
-    wanted = main_first(patched(name)["restricted"])
+    wanted = copy.deepcopy(main_first(patched(name)["restricted"]))
     if adds_containers(spec) and "shareProcessNamespace" not in spec:
         del wanted["shareProcessNamespace"]
     for one in (*wanted["containers"], *wanted.get("initContainers", ())):
