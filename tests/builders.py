@@ -149,6 +149,11 @@ class PodBuilder(Built):
         self.raw["spec"]["containers"][0]["resources"] = {"limits": {"memory": memory}}
         return self
 
+    def pod_limit(self, memory: str) -> Self:
+        """Of all containers together."""
+        self.raw["spec"]["resources"] = {"limits": {"memory": memory}}
+        return self
+
     def running(self, since: float = 0, *, container: str = "main") -> Self:
         if container == "main":
             self.phase("Running")

@@ -301,7 +301,6 @@ def of_overlay_containers(kind: str, at: str) -> Iterator[Refusal]:
         ("workingDir", "/", "use workingDir of the task"),
         ("resources", {}, "use resources of the task"),
         ("restartPolicy", "Always", "it runs once"),
-        ("restartPolicyRules", [], "it runs once"),
         ("terminationMessagePath", "/x", "use standard error"),
         ("terminationMessagePolicy", "File", "use standard error"),
     ):
@@ -318,6 +317,10 @@ def of_containers(kind: str, at: str) -> Iterator[Refusal]:
     yield Refusal(kind, at, "Too many", {at: many})
     yield from text(kind, f"{at}[0].name", 63, given=given, required=True)
     yield from of_directive(kind, f"{at}[0]", given)
+    path = f"{at}[0].restartPolicyRules"
+    says = "Forbidden: restartPolicyRules cannot be given here"
+    yield Refusal(kind, path, says, {**given, path: []})
+    yield from too_much(kind, path, [], given=given)
 
 
 def of_directive(kind: str, at: str, given: dict[str, Any]) -> Iterator[Refusal]:

@@ -38,7 +38,6 @@ OWNED_OF_MAIN: Final[Mapping[str, str]] = {
         )
     },
     "restartPolicy": "it runs once; use rerun of the task to run it again",
-    "restartPolicyRules": "it runs once; use rerun of the task to run it again",
     "terminationMessagePath": "use standard error, its end is quoted in failureMessage",
     "terminationMessagePolicy": "use standard error, its end is quoted in failureMessage",
 }  # fmt: skip
@@ -51,6 +50,9 @@ OWNED_DOMAIN: Final = f"keys of {GROUP} belong to taskmill: use a domain of your
 JOBS_DOMAIN: Final = "batch.kubernetes.io"
 OWNED_JOBS_DOMAIN: Final = (
     f"keys of {JOBS_DOMAIN} belong to the Job controller: use a domain of your own"
+)
+RESTART_RULES: Final = (
+    "restartPolicyRules cannot be given here: such a rule can run the task's container again"
 )
 MAIN_INIT: Final = f"{MAIN} is the name of the task's own container: use another one"
 DIRECTIVE: Final = "directives cannot be given here: all is merged, and null takes a field away"
@@ -149,12 +151,15 @@ _OF_MAIN: Final[Mapping[str, Schema]] = {
     "workingDir": _TEXT,
     "resources": _OBJECT,
     "restartPolicy": _TEXT,
-    "restartPolicyRules": _OBJECTS,
     "terminationMessagePath": _TEXT,
     "terminationMessagePolicy": _TEXT,
 }
 _DIRECTIVES: Final[Schema] = {
     "$patch": _refused(_TEXT, DIRECTIVE, "all is merged, and null takes a field away")
+}
+_RULES: Final[Schema] = {
+    # Of any container: RestartAllContainers restarts them all.
+    "restartPolicyRules": _refused(_OBJECTS, RESTART_RULES, "a task's container runs once")
 }
 _NAME: Final[Schema] = {"type": "string", "maxLength": 63}
 
@@ -183,7 +188,7 @@ def _containers() -> Schema:
         **OPAQUE,
         "description": "A container, as in a pod.",
         "required": ["name"],
-        "properties": {"name": name, **fields, **_DIRECTIVES},
+        "properties": {"name": name, **fields, **_RULES, **_DIRECTIVES},
         VALIDATIONS: rules,
     }
     return {
@@ -200,7 +205,7 @@ def _init_containers() -> Schema:
         **OPAQUE,
         "description": "An init container, as in a pod.",
         "required": ["name"],
-        "properties": {"name": name, **_DIRECTIVES},
+        "properties": {"name": name, **_RULES, **_DIRECTIVES},
     }
     return {
         **_list(item, 32),

@@ -170,9 +170,9 @@ REASONS: Final[Mapping[Reason, Explanation]] = MappingProxyType({
         payer=Payer.RETRY,
     ),
     Reason.START_FAILED: Explanation(
-        description="The command could not be started: not found, or not executable.",
-        evidence="StartError, ContainerCannotRun; exit codes 126 and 127 with the shell's words",
-        fails=_AT_ONCE,
+        description="It could not be started: the command, the pod's network, an init container.",
+        evidence="StartError; exit codes 126 and 127 with the shell's words; startTimeout",
+        fails="at once, or after startTimeout",
     ),
     Reason.ERROR: Explanation(
         description="The command ended with an exit code other than 0, or by a signal.",
@@ -205,7 +205,7 @@ REASONS: Final[Mapping[Reason, Explanation]] = MappingProxyType({
     ),
     Reason.CONFIG_ERROR: Explanation(
         description="A Secret, a ConfigMap or a key is missing, or the image runs as root.",
-        evidence="CreateContainerConfigError, CreateContainerError",
+        evidence="CreateContainerConfigError, CreateContainerError; FailedCreate for an account",
         fails="after 30 s, unless transient",
     ),
     Reason.MOUNT_FAILED: Explanation(

@@ -58,10 +58,10 @@ CAUSES: tuple[Cause, ...] = (
         " DisruptionTarget by the taint manager",
     ),
     Cause(waits.running, "container `main` running"),
-    Cause(waits.image, "container waiting: InvalidImageName, ErrImagePull, ImagePullBackOff"),
     Cause(
-        waits.configuration,
-        "container waiting: CreateContainerConfigError, CreateContainerError",
+        waits.held_up,
+        "container waiting: InvalidImageName, ErrImagePull, ImagePullBackOff,"
+        " CreateContainerConfigError, CreateContainerError",
     ),
     Cause(waits.mount, "Events FailedMount, FailedAttachVolume: the pod itself does not tell"),
     Cause(waits.sandbox, "Event FailedCreatePodSandBox: the pod itself does not tell"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import signal as signals
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 from taskmill.api.reasons import REASONS, Payer, Reason
@@ -16,6 +17,8 @@ from taskmill.diagnose.facts import Container, Ended, Pod, Role
 from taskmill.diagnose.finding import Finding, Seen, Stage
 from taskmill.diagnose.text import last_line, quote
 
+A_MOMENT = timedelta(seconds=2)
+"""Containers that are ended together end no further apart, in whole seconds."""
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
 """Exit codes by which shells and runtimes say that the command could not be started."""
 
@@ -74,7 +77,8 @@ def _fate(pod: Pod, reason: Reason) -> str:
 
 
 def _disruption(pod: Pod) -> tuple[Reason | None, str]:
-    if reason := KUBELET_ENDS.get(pod.reason):
+    reason = KUBELET_ENDS.get(pod.reason)
+    if reason and not _ended_before(pod):
         return reason, pod.message
     ended = _main_end(pod)
     # The taint manager marks pods that ended long before, too.
@@ -83,6 +87,24 @@ def _disruption(pod: Pod) -> tuple[Reason | None, str]:
     if note and not (ended_at and note.at and ended_at < note.at):
         return DISRUPTIONS.get(note.reason, Reason.EVICTED), note.message or note.reason
     return None, ""
+
+
+def _ended_before(pod: Pod) -> bool:
+    """Whether the task's container had ended by itself when its pod was ended for others' sake."""
+    main = _main_end(pod)
+    if not main or not main.finished_at or main.exit_code in STOPPED_CODES:
+        return False
+    others = [c.ended.finished_at for c in pod.containers if c.ended and c.ended is not main]
+    return any(at and at > main.finished_at + A_MOMENT for at in others)
+
+
+def _ended_before_backstop(seen: Seen, pod: Pod) -> bool:
+    """Whether it had ended by itself before the Job controller ended what was left of its pod."""
+    main, failed = _main_end(pod), seen.job.failed
+    if not main or not main.finished_at or not failed or not failed.at:
+        return False
+    own = main.exit_code not in STOPPED_CODES
+    return own and main.finished_at + pod.grace_period + A_MOMENT < failed.at
 
 
 def refused_by_node(seen: Seen) -> Finding | None:
@@ -98,6 +120,8 @@ def refused_by_node(seen: Seen) -> Finding | None:
 
 def overran_backstop(seen: Seen) -> Finding | None:
     """Kubernetes enforced a backstop while nobody else did."""
+    if seen.pod and (_ended_before(seen.pod) or _ended_before_backstop(seen, seen.pod)):
+        return None
     if seen.pod and _has_failed(seen) and seen.pod.reason == "DeadlineExceeded":
         main = seen.pod.main
         ran = main is not None and (main.started_at or main.ended)
@@ -123,6 +147,8 @@ def deleted_while_running(seen: Seen) -> Finding | None:
         return _end(pod, Reason.DELETED, f"pod {pod.name} was deleted")
     before = ended.finished_at is not None and ended.finished_at < pod.deleted_at
     if before and (ended.exit_code not in STOPPED_CODES or ended.reason == "OOMKilled"):
+        return None
+    if ended.finished_at and ended.finished_at + A_MOMENT < pod.deleted_at:
         return None
     told = f"pod {pod.name} was deleted while it ran; it ended with {words.outcome(ended)}"
     return _end(pod, Reason.DELETED, told)
@@ -165,16 +191,17 @@ def out_of_memory(seen: Seen) -> Finding | None:
     main = pod.main if pod else None
     if not pod or not main or not main.ended or main.ended.reason != "OOMKilled":
         return None
-    return _end(pod, Reason.OOM_KILLED, _memory(main, main.ended))
+    return _end(pod, Reason.OOM_KILLED, _memory(pod, main, main.ended))
 
 
-def _memory(container: Container, ended: Ended) -> str:
-    limit = container.memory_limit
+def _memory(pod: Pod, container: Container, ended: Ended) -> str:
+    limit = container.memory_limit or pod.memory_limit
+    whose = "memory limit" if container.memory_limit else "the pod's memory limit"
     if ended.exit_code == words.SIGKILL_CODE:
-        what = f"memory limit {limit} reached" if limit else "the node ran out of memory"
+        what = f"{whose} {limit} reached" if limit else "the node ran out of memory"
         return f"OOMKilled: {what} (exit code {ended.exit_code})"
     # Without group kill (cgroup v1) one process dies and its parent goes on.
-    what = f"its memory limit {limit}" if limit else "the node's memory"
+    what = f"its {whose.removeprefix('the ')} {limit}" if limit else "the node's memory"
     return f"OOMKilled: a process was killed for {what}; then {words.outcome(ended)}"
 
 
@@ -207,15 +234,35 @@ def error(seen: Seen) -> Finding | None:
     if not pod or not ended:
         return None
     sentence = words.outcome(ended)
+    if ended.exit_code in STOPPED_CODES and (why := _killed_for(seen)):
+        sentence = f"{sentence}; it was killed: {why}"
     if first := _failed_before(pod, ended):
-        sentence = f"{sentence}; {words.called(first)} had ended before with {_end_of(first)}"
+        sentence = f"{sentence}; {words.called(first)} had ended before with {_end_of(pod, first)}"
     return _end(pod, Reason.ERROR, sentence)
+
+
+def _killed_for(seen: Seen) -> str:
+    """The probe or hook for whose failure the kubelet ended it; only Events tell."""
+    for event in reversed(seen.events):
+        readiness = event.message.startswith("Readiness")
+        if event.reason in ("Unhealthy", "FailedPostStartHook") and not readiness:
+            return quote(event.message)
+    return ""
+
+
+def may_be_killed(pod: Pod) -> bool:
+    """Whether its Events may say for what its container was killed."""
+    main = pod.main
+    ended = main.ended if main else None
+    return bool(main and ended and main.watched and ended.exit_code in STOPPED_CODES)
 
 
 def _failed_before(pod: Pod, main: Ended) -> Container | None:
     """A sidecar whose failure may be what the task's container died of."""
     for container in pod.containers:
-        ended = container.ended if container.role is Role.SIDECAR else None
+        ended = container.ended or container.ended_before
+        if container.role is not Role.SIDECAR:
+            continue
         stopped = ended and ended.exit_code in STOPPED_CODES and ended.reason != "OOMKilled"
         if not ended or ended.exit_code == 0 or stopped:
             continue
@@ -242,16 +289,16 @@ def other_container_failed(seen: Seen) -> Finding | None:
     for role, reason in ((Role.INIT, Reason.INIT_FAILED), (Role.SIDECAR, Reason.SIDECAR_FAILED)):
         for container in pod.containers:
             if container.role is role and container.ended and container.ended.exit_code != 0:
-                return _end(pod, reason, f"{words.of(container)}{_end_of(container)}")
+                return _end(pod, reason, f"{words.of(container)}{_end_of(pod, container)}")
     return None
 
 
-def _end_of(container: Container) -> str:
+def _end_of(pod: Pod, container: Container) -> str:
     ended = container.ended
     if ended is None:
         return "no known end"
     if ended.reason == "OOMKilled":
-        return _memory(container, ended)
+        return _memory(pod, container, ended)
     if ended.reason in ("StartError", "ContainerCannotRun"):
         return f"exit code {ended.exit_code}: {words.runtime(ended.message)}"
     return words.outcome(ended)
@@ -262,6 +309,8 @@ def failed_without_words(seen: Seen) -> Finding | None:
     pod = seen.pod
     if not pod or not _has_failed(seen) or not (pod.reason or is_settled(seen)):
         return None
+    if pod.deleting and not pod.reason:
+        return _end(pod, Reason.DELETED, f"pod {pod.name} was deleted")
     said = words.followed(pod.reason, quote(pod.message)) or "it does not say why"
     return _end(pod, Reason.ERROR, f"pod {pod.name} failed: {said}")
 

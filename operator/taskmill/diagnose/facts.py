@@ -66,6 +66,8 @@ class Container:
     ended_before: Ended | None = None
     """The end before its latest restart."""
     memory_limit: str = ""
+    watched: bool = False
+    """Whether the kubelet may kill it: for a probe or a hook that fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,8 @@ class Pod:
     """When its deletion was asked for; the containers get their grace period from then on."""
     grace_period: timedelta
     """Between SIGTERM and SIGKILL."""
+    memory_limit: str
+    """Of all its containers together."""
     deadline_seconds: int | None
     """spec.activeDeadlineSeconds; 1 once taskmill has asked the kubelet to stop it."""
     containers: tuple[Container, ...]
@@ -121,6 +125,8 @@ class Job:
     step: str
     attempt: int
     created_at: datetime
+    queued_at: datetime
+    """Since when it waits to run: its creation, or when it was last suspended or resumed."""
     deleting: bool
     suspended: bool
     started_at: datetime | None
@@ -197,6 +203,7 @@ def parse_job(raw: Raw, *, step_label: str, attempt_label: str) -> Job | None:
     labels, status = _map(meta.get("labels")), _map(raw.get("status"))
     attempt = _text(labels, attempt_label)
     complete, failed = _condition(raw, "Complete"), _condition(raw, "Failed")
+    turned = _condition(raw, "Suspended") or _condition(raw, "Suspended", "False")
     return Job(
         name=_text(meta, "name"),
         uid=_text(meta, "uid"),
@@ -204,6 +211,7 @@ def parse_job(raw: Raw, *, step_label: str, attempt_label: str) -> Job | None:
         step=_text(labels, step_label),
         attempt=int(attempt) if attempt.isdecimal() else 0,
         created_at=created_at,
+        queued_at=(turned and turned.at) or created_at,
         deleting="deletionTimestamp" in meta,
         suspended=_map(raw.get("spec")).get("suspend") is True,
         started_at=_time(status, "startTime"),
@@ -234,6 +242,7 @@ def parse_pod(raw: Raw) -> Pod:
         grace_period=timedelta(
             seconds=min(max(0, _int(spec, "terminationGracePeriodSeconds") or 0), LONGEST_GRACE)
         ),
+        memory_limit=_memory_limit(spec),
         deadline_seconds=_int(spec, "activeDeadlineSeconds"),
         containers=tuple(_containers(spec, status)),
     )
@@ -269,12 +278,11 @@ def _containers(spec: Raw, status: Raw) -> Iterator[Container]:
 
 def _container(name: str, role: Role, spec: Raw, status: Raw) -> Container:
     state, before = _map(status.get("state")), _map(status.get("lastState")).get("terminated")
-    limits = _map(_map(spec.get("resources")).get("limits"))
     waiting, running, ended = (state.get(key) for key in ("waiting", "running", "terminated"))
     return Container(
         name=name,
         role=role,
-        memory_limit=str(limits.get("memory") or ""),
+        memory_limit=_memory_limit(spec),
         waiting=Note(_text(_map(waiting), "reason"), _text(_map(waiting), "message"))
         if isinstance(waiting, Mapping)
         else None,
@@ -282,8 +290,13 @@ def _container(name: str, role: Role, spec: Raw, status: Raw) -> Container:
         ended=_ended(ended) if isinstance(ended, Mapping) else None,
         ready=status.get("ready") is True,
         restarts=_int(status, "restartCount") or 0,
+        watched=any(key in spec for key in ("livenessProbe", "startupProbe", "lifecycle")),
         ended_before=_ended(before) if isinstance(before, Mapping) else None,
     )
+
+
+def _memory_limit(spec: Raw) -> str:
+    return str(_map(_map(spec.get("resources")).get("limits")).get("memory") or "")
 
 
 def _ended(raw: Raw) -> Ended:

@@ -12,7 +12,7 @@ LINE_CHARS = 400
 """Longest quotation from a log or from the server inside a sentence."""
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
-_NUMBERS = re.compile(r"\d+")
+_NUMBERS = re.compile(r"[0-9a-f]*\d[0-9a-f]*")
 _SPACE = re.compile(r"\s+")
 
 
@@ -31,7 +31,7 @@ def quote(text: str, limit: int = LINE_CHARS) -> str:
 
 
 def gist(text: str) -> str:
-    """What stays of a sentence while its numbers change: counts, ports, times, addresses."""
+    """What stays of a sentence while its numbers change: counts, ports, times, identifiers."""
     return _NUMBERS.sub("#", text)
 
 

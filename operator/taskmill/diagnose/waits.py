@@ -53,12 +53,13 @@ def ending(seen: Seen) -> Finding | None:
     if lost or (half_told and not is_settled(seen)):
         started = ended.started_at if ended else pod.main.started_at if pod.main else None
         ran = started or ended or pod.phase == "Running"
+        # For a moment only: not worth a write while it was running.
+        told = "" if ran else "its pod has failed; waiting for the node to say why"
         return Finding(
             Stage.RUNNING if ran else Stage.STARTING,
-            # For a moment only: not worth a write while it was running.
-            sentence="" if ran else "its pod has failed; waiting for the node to say why",
-            # A clock that cannot have begun before must not end it now.
-            since=started or (pod.unready.at if pod.unready else seen.job.created_at),
+            Reason.NODE_LOST if _is_silent(pod) else None,
+            f"node {pod.node} does not answer" if _is_silent(pod) else told,
+            since=started or pod.scheduled_at or seen.job.created_at,
             started_at=started,
         )
     return None
@@ -80,11 +81,16 @@ def lost_from_sight(seen: Seen) -> Finding | None:
         return None
     if pod.disruption and pod.disruption.reason == "DeletionByTaintManager" and pod.deleting:
         told = f"node {pod.node} does not answer and its pod was given up; waiting for it to end"
-    elif pod.unready and not pod.unready.reason and not pod.deleting:
+    elif _is_silent(pod) and not pod.deleting:
         told = f"node {pod.node} does not answer; its container may be running on"
     else:
         return None
     return replace(running_, reason=Reason.NODE_LOST, sentence=told)
+
+
+def _is_silent(pod: Pod) -> bool:
+    """The node controller gives no reason; the kubelet always does."""
+    return pod.unready is not None and not pod.unready.reason
 
 
 def running(seen: Seen) -> Finding | None:
@@ -137,18 +143,25 @@ TRANSIENT_CONFIG = re.compile(
 )
 
 
-def image(seen: Seen) -> Finding | None:
+def held_up(seen: Seen) -> Finding | None:
+    """An image that cannot be pulled, or a container that cannot be made: what is fatal first."""
+    found = (_image(seen, *held) or _configuration(seen, *held) for held in _waiting(seen))
+    return min(filter(None, found), key=_patience, default=None)
+
+
+def _patience(finding: Finding) -> timedelta:
+    return timedelta.max if finding.fails_after is None else finding.fails_after
+
+
+def _image(seen: Seen, container: Container, note: Note) -> Finding | None:
     """The image's name is wrong, or it cannot be pulled."""
-    for container, note in _waiting(seen):
-        if note.reason == "InvalidImageName":
-            told = f"{words.of(container)}{words.image_name(note.message) or note.reason}"
-            return _start(seen, Reason.INVALID_IMAGE_NAME, told, AT_ONCE)
-        if note.reason == "ErrImageNeverPull":
-            told = f"{words.of(container)}{words.followed(note.reason, quote(note.message))}"
-            return _without_payer(_start(seen, Reason.IMAGE_PULL_FAILED, told, AT_ONCE))
-        if note.reason in PULLING:
-            return _pull(seen, container, note)
-    return None
+    if note.reason == "InvalidImageName":
+        told = f"{words.of(container)}{words.image_name(note.message) or note.reason}"
+        return _start(seen, Reason.INVALID_IMAGE_NAME, told, AT_ONCE)
+    if note.reason == "ErrImageNeverPull":
+        told = f"{words.of(container)}{words.followed(note.reason, quote(note.message))}"
+        return _without_payer(_start(seen, Reason.IMAGE_PULL_FAILED, told, AT_ONCE))
+    return _pull(seen, container, note) if note.reason in PULLING else None
 
 
 def _pull(seen: Seen, container: Container, note: Note) -> Finding:
@@ -169,14 +182,13 @@ def _missing_secrets(seen: Seen) -> str:
     return ""
 
 
-def configuration(seen: Seen) -> Finding | None:
+def _configuration(seen: Seen, container: Container, note: Note) -> Finding | None:
     """A Secret, ConfigMap or key is missing, or the container may not run as it is."""
-    for container, note in _waiting(seen):
-        if note.reason in ("CreateContainerConfigError", "CreateContainerError"):
-            told = f"{words.of(container)}{words.configuration(note.message) or note.reason}"
-            patience = None if TRANSIENT_CONFIG.search(note.message) else SETTLE
-            return _start(seen, Reason.CONFIG_ERROR, told, patience)
-    return None
+    if note.reason not in ("CreateContainerConfigError", "CreateContainerError"):
+        return None
+    told = f"{words.of(container)}{words.configuration(note.message) or note.reason}"
+    patience = None if TRANSIENT_CONFIG.search(note.message) else SETTLE
+    return _start(seen, Reason.CONFIG_ERROR, told, patience)
 
 
 def mount(seen: Seen) -> Finding | None:
@@ -247,7 +259,8 @@ def unschedulable(seen: Seen) -> Finding | None:
     if note and note.reason == "Unschedulable":
         told = f"Unschedulable: {words.scheduler(note.message)}"
         finding = _queue(seen, Reason.UNSCHEDULABLE, told)
-        return replace(finding, shown_after=SCHEDULER_DOUBT)
+        waited = (note.at or seen.job.queued_at) - seen.job.queued_at
+        return replace(finding, shown_after=waited + SCHEDULER_DOUBT)
     return None
 
 
@@ -271,6 +284,8 @@ def _refused_pod(seen: Seen, event: Event) -> Finding:
         return _queue(seen, Reason.QUOTA_EXCEEDED, told)
     if "serviceaccount" in said and "not found" in said:
         return _queue(seen, Reason.CONFIG_ERROR, told, SETTLE)
+    if words.PASSING.search(said):
+        return _queue(seen, Reason.QUEUED, told)
     if "forbidden" in event.message or "denied" in said or "is invalid" in said:
         return _queue(seen, Reason.REJECTED, told, AT_ONCE)
     return _queue(seen, Reason.QUEUED, told)
@@ -318,7 +333,7 @@ def _queue(
         Stage.QUEUED,
         reason,
         sentence,
-        since=seen.job.created_at,
+        since=seen.job.queued_at,
         fails_after=fails_after,
         payer=usual_payer(reason) if reason else None,
     )

@@ -80,8 +80,7 @@ def scheduler(message: str) -> str:
     """Why no node takes the pod."""
     # What follows, about preemption, repeats it for whoever is not the scheduler.
     said = re.split(r"[.,] (?:preemption:|no new claims)", message)[0]
-    # It says so twice of a claim.
-    return quote(said.replace("not found. not found", "not found")).rstrip(" ,.")
+    return quote(said.removesuffix(". not found")).rstrip(" ,.")
 
 
 def runtime(message: str) -> str:
@@ -117,7 +116,10 @@ def image_name(message: str) -> str:
 
 def refusal(message: str) -> str:
     """Why the API server refused an object, without repeating which."""
-    return quote(re.sub(r'^\S+ "[^"]*" is (forbidden|invalid): ', "", clean(message)))
+    said = re.sub(r'^\S+ "[^"]*" is (forbidden|invalid): ', "", clean(message))
+    said = re.sub(r'^Job in version "v1" cannot be handled as a Job: ', "", said)
+    # The Job is ours; its author wrote a podTemplate.
+    return quote(said.replace("spec.template.", "podTemplate."))
 
 
 def creation(message: str) -> str:
@@ -131,6 +133,13 @@ RESTRICTED: Final = (
     " {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}}]}"
 )
 
+PASSING: Final = re.compile(
+    r"not yet ready to handle request|status unknown for quota|being terminated"
+    r"|failed calling webhook|internal error",
+    re.IGNORECASE,
+)
+"""Refusals that say nothing about what was asked for: it is asked for again."""
+
 HINTS: Final[tuple[tuple[Reason, re.Pattern[str], str], ...]] = tuple(
     (reason, re.compile(pattern, re.IGNORECASE), hint)
     for reason, pattern, hint in (
@@ -140,12 +149,16 @@ HINTS: Final[tuple[tuple[Reason, re.Pattern[str], str], ...]] = tuple(
         (Reason.OOM_KILLED, r"memory limit", "raise resources.limits.memory"),
         (Reason.OOM_KILLED, r"node ran out|node's memory",
          "set resources.requests.memory to what it needs"),
+        (Reason.START_FAILED, r"cwd must be|^exit code \d+: mkdir", "correct workingDir"),
         (Reason.START_FAILED, r"^exit code .*(no such file|not found)",
          "check the command and what the image has"),
         (Reason.START_FAILED, r"^exit code .*(permission denied|cannot execute)",
          "check that the image's file may be executed"),
         (Reason.START_FAILED, r"exec format error",
          "the image is for another kind of machine, or a script lacks its #! line"),
+        (Reason.INIT_FAILED, r"memory limit", "raise its resources.limits.memory"),
+        (Reason.INIT_FAILED, r"exit code 12[678]: .*not found",
+         "check its command and what its image has"),
         (Reason.INVALID_IMAGE_NAME, r"", "check image"),
         (Reason.IMAGE_PULL_FAILED, r"never pull|pull policy of never",
          "load the image onto the node, or change imagePullPolicy"),
@@ -167,7 +180,9 @@ HINTS: Final[tuple[tuple[Reason, re.Pattern[str], str], ...]] = tuple(
         (Reason.UNSCHEDULABLE, r"node affinity/selector|node selector|untolerated taint",
          "check nodeSelector, affinity and tolerations in podTemplate.spec"),
         (Reason.QUOTA_EXCEEDED, r"", "free some of the quota, or raise it"),
-        (Reason.REJECTED, r"violates podsecurity", RESTRICTED),
+        (Reason.REJECTED, r'violates podsecurity "restricted(?!.*(host|privileged)).*"main"',
+         RESTRICTED),
+        (Reason.REJECTED, r"must specify \S+", "give them in resources"),
     )
 )  # fmt: skip
 """What to do, where that is known: the first row of the reason whose pattern the words match."""

@@ -1,7 +1,7 @@
 """What a pass decided.
 
 The reconciler writes the status first and acts only once it is stored, so that a verdict is never
-behind the deed; a lost action is decided again by the next pass.
+behind the deed; a lost action, but for an Event, is decided again by the next pass.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class ReadEvents:
 
 @dataclass(frozen=True, slots=True)
 class TellEvent:
-    """Record a Kubernetes Event about the object; nothing waits for it, one of a name is enough."""
+    """Record a Kubernetes Event about the object, at most once: what is lost is in the status."""
 
     name: str
     reason: str

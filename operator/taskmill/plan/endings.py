@@ -110,7 +110,8 @@ def overran(attempt: Attempt, deadline: datetime) -> Ending | None:
     if at is None:
         return None
     if at > deadline:
-        words = f"{passed(deadline)}; step {step.id} was still running"
+        ran = "was still running" if finding.started_at else "had not started"
+        words = f"{passed(deadline)}; step {step.id} {ran}"
         return Ending(Reason.DEADLINE_EXCEEDED, words, at)
     if limit and finding.started_at and at - finding.started_at > parse_duration(limit):
         words = f"step {step.id}: ran longer than maxRunTime {limit}"
@@ -129,7 +130,8 @@ def clock_of(attempt: Attempt) -> Clock | None:
         length = start_timeout(task)
         words = f"did not start within startTimeout {format_duration(length)}"
         return Clock(length, Reason.START_FAILED, words)
-    if stage is Stage.RUNNING and task.max_run_time:
+    # What is not known to have started has no clock that runs.
+    if stage is Stage.RUNNING and task.max_run_time and attempt.finding.started_at:
         words = f"ran longer than maxRunTime {task.max_run_time}"
         length = parse_duration(task.max_run_time) + CLOCK_GRAIN
         return Clock(length, Reason.MAX_RUN_TIME_EXCEEDED, words)

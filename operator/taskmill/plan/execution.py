@@ -17,6 +17,7 @@ from taskmill.api.duration import format_duration, parse_duration
 from taskmill.api.execution import Step, TaskExecutionStatus
 from taskmill.api.reasons import Phase, Reason
 from taskmill.api.task import SCRIPT_BYTES
+from taskmill.diagnose.ends import may_be_killed
 from taskmill.diagnose.finding import Stage
 from taskmill.diagnose.text import sentence
 from taskmill.plan import names
@@ -54,7 +55,7 @@ FIRST_WORD = timedelta(seconds=3)
 WORDS_APART = timedelta(seconds=10)
 """Least time between two writes that only change `message`."""
 EVENTS_AFTER = timedelta(seconds=2)
-EVENTS_APART = timedelta(seconds=10)
+EVENTS_APART = timedelta(seconds=60)
 """When the Events of a pod that does not start are read: before the first word, and at least."""
 
 UNEXPLAINED = frozenset({None, Reason.IMAGE_PULL_FAILED})
@@ -76,10 +77,14 @@ def decide(world: ExecutionWorld, now: datetime) -> Decision:
 
 def _run(world: ExecutionWorld, step: Step, now: datetime) -> Decision:
     deadline = deadline_of(world)
-    if wrong := _wrong(world, step, deadline):
-        return _conclude(world, Ending(Reason.INVALID_TASK, wrong, now), None, now)
     attempt = observe(world, step)
+    # What runs already is not judged by a rule that came later.
+    if attempt.job is None and (wrong := _wrong(world, step, deadline)):
+        return _conclude(world, Ending(Reason.INVALID_TASK, wrong, now), None, now)
     if attempt.finding.stage is Stage.ENDED:
+        pod = attempt.pod
+        if pod and may_be_killed(pod) and not world.events_at and not recorded(world):
+            return Decision(None, (ReadEvents(pod.uid),), None)
         return _conclude(world, recorded(world) or overran(attempt, deadline), attempt, now)
     ending = recorded(world) or due(world, attempt, deadline, now)
     if ending is None:
@@ -257,4 +262,4 @@ def _conclude(
         verdict.reason or Reason.ERROR,
         verdict.failure_message or "",
     )
-    return replace(decision, actions=(event, *decision.actions))
+    return replace(decision, actions=(*decision.actions, event))

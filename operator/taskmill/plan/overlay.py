@@ -188,6 +188,7 @@ def _of_spec(path: str, spec: Json) -> Iterator[str]:
 
 def _of_containers(path: str, containers: Any) -> Iterator[str]:
     yield from _of_names(path, containers)
+    yield from _of_rules(path, containers)
     for number, container in enumerate(containers):
         for field in pod.OWNED_OF_MAIN if container["name"] == MAIN else ():
             if field in container:
@@ -196,9 +197,16 @@ def _of_containers(path: str, containers: Any) -> Iterator[str]:
 
 def _of_init_containers(path: str, containers: Any) -> Iterator[str]:
     yield from _of_names(path, containers)
+    yield from _of_rules(path, containers)
     for number, container in enumerate(containers):
         if container["name"] == MAIN:
             yield f"{path}[{number}].name: {pod.MAIN_INIT}"
+
+
+def _of_rules(path: str, containers: Any) -> Iterator[str]:
+    for number, container in enumerate(containers):
+        if "restartPolicyRules" in container:
+            yield f"{path}[{number}].restartPolicyRules: {pod.RESTART_RULES}"
 
 
 def _of_names(path: str, containers: Any) -> Iterator[str]:

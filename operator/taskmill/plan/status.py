@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from taskmill.api.execution import StepStatus, TaskExecutionStatus
+from taskmill.api.meta import rfc3339
 from taskmill.api.reasons import ConditionType, Phase, Reason
 from taskmill.diagnose.finding import Stage
 from taskmill.diagnose.text import gist, sentence
 from taskmill.plan.attempt import Attempt
 from taskmill.plan.conditions import Wanted, find, merged
-from taskmill.plan.endings import Ending, deadline_of
+from taskmill.plan.endings import Ending, deadline_of, trouble_of
 from taskmill.plan.freeze import steps_of
 from taskmill.plan.world import ExecutionWorld
 
@@ -37,6 +38,9 @@ def going_on(
     phase = Phase.RUNNING if running else Phase.PENDING
     reason = None if doubted else finding.reason
     words = "waiting for a node" if doubted else finding.sentence
+    trouble = trouble_of(world, attempt, now)
+    if trouble and finding.fails_after:
+        words = f"{words}; it fails at {rfc3339(trouble.since + finding.fails_after)}"
     message = sentence(f"step {attempt.step.id}: {words}") if words else None
     return _next(
         world,

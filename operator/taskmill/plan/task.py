@@ -188,8 +188,8 @@ def _rolled_up(
     ]
     return old.model_copy(
         update={
-            "phase": (newest.status.phase or Phase.PENDING) if newest else old.phase,
-            "last_execution": _last(newest) if newest else old.last_execution,
+            "phase": (newest.status.phase or Phase.PENDING) if newest else _ended(old.phase),
+            "last_execution": _last(newest) if newest else _deleted(old.last_execution),
             "active": sum(not e.final for e in world.executions),
             "last_triggered": triggered,
             "last_successful_time": max(
@@ -204,6 +204,17 @@ def _rolled_up(
             ),
         }
     )
+
+
+def _ended(phase: Phase | None) -> Phase | None:
+    """The phase of an execution that exists no more."""
+    return Phase.FAILED if phase and not phase.final else phase
+
+
+def _deleted(last: LastExecution | None) -> LastExecution | None:
+    if last is None or last.phase is None or last.phase.final:
+        return last
+    return last.model_copy(update={"phase": Phase.FAILED, "reason": Reason.DELETED})
 
 
 def _last(execution: Execution) -> LastExecution:

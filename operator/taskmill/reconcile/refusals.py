@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from taskmill.diagnose.text import quote
+from taskmill.diagnose.words import PASSING
 from taskmill.kube.errors import (
     ApiError,
     Conflict,
@@ -46,7 +47,8 @@ def _kind(error: ApiError) -> Refusal:
         if "exceeded quota" in error.message:
             return Refusal.QUOTA
         # Our own rights are the administrator's to mend: the run can wait for that.
-        passing = " cannot create resource " in error.message or _is_terminating(error)
+        own = " cannot create resource " in error.message
+        passing = own or _is_terminating(error) or PASSING.search(error.message) is not None
         return Refusal.PASSING if passing else Refusal.FINAL
     # A conflict is about a quota's bookkeeping, a server error about a webhook that is away.
     passing = isinstance(error, Conflict | ServerError | Throttled | NotFound)

@@ -40,6 +40,29 @@ def _pod_has_ended(scene: Scene) -> None:
 
 CASES = (
     Case(
+        title="killed for its liveness probe",
+        runs=run_spec(
+            "echo working; sleep 600",
+            podTemplate={
+                "spec": {
+                    "containers": [
+                        {
+                            "name": "main",
+                            "livenessProbe": {
+                                "exec": {"command": ["sh", "-c", "echo no answer; exit 1"]},
+                                "periodSeconds": 1,
+                                "failureThreshold": 1,
+                            },
+                        }
+                    ]
+                }
+            },
+        ),
+        reason="Error",
+        sentence="step main: exit code 143 (SIGTERM): working;"
+        " it was killed: Liveness probe failed: no answer",
+    ),
+    Case(
         title="init container fails",
         runs=run_spec("true", **_init("echo 'curl: (22) 404' >&2; exit 22")),
         reason="InitFailed",
@@ -52,13 +75,21 @@ CASES = (
         ),
         reason="InitFailed",
         sentence="step main: init container fetch: OOMKilled: memory limit 24Mi reached"
-        " (exit code 137)",
+        " (exit code 137); raise its resources.limits.memory",
     ),
     Case(
         title="init container's command not found",
         runs=run_spec("true", **_init("", command=["no-such-program"])),
         reason="InitFailed",
         sentence='step main: init container fetch: exit code 128: exec: "no-such-program": *',
+    ),
+    Case(
+        title="deleted during its init container",
+        runs=run_spec("true", gracePeriod="1s", **_init("sleep 600")),
+        waits=("", "step main: init container fetch is running"),
+        then=lambda scene: scene.kubectl("delete", "pod", scene.pod().metadata.name),
+        reason="Deleted",
+        sentence="step main: pod * was deleted",
     ),
     Case(
         title="init container's image not found",

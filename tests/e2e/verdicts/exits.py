@@ -109,7 +109,7 @@ CASES = (
     _command(
         "workingDir is a file",
         ["pwd"],
-        "step main: exit code 128: *not a directory*",
+        "step main: exit code 128: *not a directory; correct workingDir",
         workingDir="/etc/passwd",
     ),
     Case(

@@ -127,7 +127,7 @@ def _suspend(scene: Scene, *, on: bool) -> None:
 def _suspend_and_resume(scene: Scene) -> None:
     scene.running()
     _suspend(scene, on=True)
-    scene.told("Queued")
+    scene.wait(lambda: scene.job().status.active in (None, 0))
     _suspend(scene, on=False)
 
 
@@ -210,7 +210,8 @@ CASES = (
         given=_quota(requests_cpu="1"),
         runs=run_spec("true"),
         reason="Rejected",
-        sentence="step main: its pod was refused: failed quota: small: must specify requests.cpu *",
+        sentence="step main: its pod was refused: failed quota: small: must specify requests.cpu"
+        " for: main; give them in resources",
     ),
     Case(
         title="quota that gets room",
@@ -271,7 +272,8 @@ CASES = (
     ),
     Case(
         title="suspended and resumed",
-        runs=run_spec("sleep 4", gracePeriod="1s"),
+        # It has not waited for room that long, neither before nor after.
+        runs=run_spec("sleep 4", gracePeriod="1s", queueTimeout="5s"),
         then=_suspend_and_resume,
         phase="Succeeded",
         within=90,

@@ -15,7 +15,7 @@ def _pull(title: str, image: str, told: str, advice: str, **fields) -> Case:
         runs=runs,
         reason="ImagePullFailed",
         sentence=f"step main: {told}{advice}",
-        waits=("ImagePullFailed", f"step main: {told}{advice}"),
+        waits=("ImagePullFailed", f"step main: {told}{advice}; it fails at *"),
         within=110,
     )
 
@@ -30,7 +30,7 @@ def _config(title: str, sentence: str, advice: str, **fields) -> Case:
         runs=run_spec("true", **fields),
         reason="ConfigError",
         sentence=f"step main: {sentence}; {advice}",
-        waits=("ConfigError", f"step main: {sentence}; {advice}"),
+        waits=("ConfigError", f"step main: {sentence}; {advice}; it fails at *"),
     )
 
 
@@ -148,7 +148,7 @@ CASES = (
         title="Secret that comes late",
         runs=run_spec("echo $X", env=_env(secretKeyRef={"name": "login", "key": "user"})),
         phase="Succeeded",
-        waits=("ConfigError", f'step main: secret "login" not found; {CREATE}'),
+        waits=("ConfigError", f'step main: secret "login" not found; {CREATE}; it fails at *'),
         then=_secret,
     ),
     _config(

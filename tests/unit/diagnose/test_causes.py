@@ -148,7 +148,7 @@ ENDS = {
         "pod build-1-x7k2p was deleted while it ran; it ended with exit code 1: cleaned up",
     ),
     "its pod was deleted a second time, by force": (
-        seen(pod().exited(143, end=11).deleted(20, grace=0)),
+        seen(pod().grace(30).exited(143, end=11).deleted(20, grace=0)),
         Reason.DELETED,
         "pod build-1-x7k2p was deleted while it ran; it ended with exit code 143 (SIGTERM)",
     ),
@@ -165,6 +165,51 @@ ENDS = {
         seen(pod().limit("512Mi").exited(137, reason="OOMKilled")),
         Reason.OOM_KILLED,
         "OOMKilled: memory limit 512Mi reached (exit code 137); raise resources.limits.memory",
+    ),
+    "an init container ran out of the memory of its node": (
+        seen(
+            job().failed(),
+            pod().init("fetch").exited(137, reason="OOMKilled", container="fetch").phase("Failed"),
+        ),
+        Reason.INIT_FAILED,
+        "init container fetch: OOMKilled: the node ran out of memory (exit code 137)",
+    ),
+    "the command of an init container does not exist": (
+        seen(
+            job().failed(),
+            pod()
+            .init("fetch")
+            .exited(127, "sh: crul: not found", container="fetch")
+            .phase("Failed"),
+        ),
+        Reason.INIT_FAILED,
+        (
+            "init container fetch: exit code 127: sh: crul: not found;"
+            " check its command and what its image has"
+        ),
+    ),
+    "an init container beyond the limit of its pod": (
+        seen(
+            job().failed(),
+            pod()
+            .pod_limit("64Mi")
+            .init("fetch")
+            .exited(137, reason="OOMKilled", container="fetch")
+            .phase("Failed"),
+        ),
+        Reason.INIT_FAILED,
+        (
+            "init container fetch: OOMKilled: the pod's memory limit 64Mi reached (exit code 137);"
+            " raise its resources.limits.memory"
+        ),
+    ),
+    "out of memory with a limit of the pod": (
+        seen(pod().pod_limit("64Mi").exited(137, reason="OOMKilled")),
+        Reason.OOM_KILLED,
+        (
+            "OOMKilled: the pod's memory limit 64Mi reached (exit code 137);"
+            " raise resources.limits.memory"
+        ),
     ),
     "out of memory without a limit": (
         seen(pod().exited(137, reason="OOMKilled")),
@@ -268,6 +313,19 @@ ENDS = {
             "exit code 7: connection refused;"
             " sidecar helper had ended before with exit code 3: cannot listen"
         ),
+    ),
+    "its folder cannot be": (
+        seen(pod().exited(128, "mkdir /etc/passwd: not a directory", reason="StartError")),
+        Reason.START_FAILED,
+        "exit code 128: mkdir /etc/passwd: not a directory; correct workingDir",
+    ),
+    "a probe had it killed": (
+        seen(
+            pod().exited(143, "working"),
+            events=[event("Unhealthy", "Liveness probe failed: no answer"), event("Odd", "later")],
+        ),
+        Reason.ERROR,
+        "exit code 143 (SIGTERM): working; it was killed: Liveness probe failed: no answer",
     ),
     "an init container failed": (
         seen(
@@ -678,9 +736,31 @@ QUEUES = {
         HALF,
     ),
     "Pod Security refuses the pod": (
-        seen(events=[event("FailedCreate", f'{REFUSED}violates PodSecurity "restricted:latest"')]),
+        seen(
+            events=[
+                event(
+                    "FailedCreate",
+                    f'{REFUSED}violates PodSecurity "restricted:latest": container "main"',
+                )
+            ]
+        ),
         Reason.REJECTED,
-        f'its pod was refused: violates PodSecurity "restricted:latest"; {RESTRICTED}',
+        (
+            'its pod was refused: violates PodSecurity "restricted:latest": container "main"; '
+            f"{RESTRICTED}"
+        ),
+        AT_ONCE,
+    ),
+    "Pod Security refuses what no line can mend": (
+        seen(events=[event("FailedCreate", f'{REFUSED}violates PodSecurity "baseline:latest"')]),
+        Reason.REJECTED,
+        'its pod was refused: violates PodSecurity "baseline:latest"',
+        AT_ONCE,
+    ),
+    "the quota demands what is not given": (
+        seen(events=[event("FailedCreate", f"{REFUSED}failed quota: q: must specify cpu for: a")]),
+        Reason.REJECTED,
+        "its pod was refused: failed quota: q: must specify cpu for: a; give them in resources",
         AT_ONCE,
     ),
     "a webhook refuses the pod": (
@@ -1082,14 +1162,47 @@ BOTH = {
         seen(job().failed(), pod().exited(3)),
         Reason.ERROR,
     ),
-    "an image that cannot be pulled outweighs a missing Secret": (
+    "what is fatal sooner outweighs what is fatal later": (
         seen(
             pod()
             .beside()
             .waiting("CreateContainerConfigError", "no secret")
             .waiting("ImagePullBackOff", "not found", container="helper")
         ),
-        Reason.IMAGE_PULL_FAILED,
+        Reason.CONFIG_ERROR,
+    ),
+    "what is fatal outweighs what may pass": (
+        seen(
+            pod()
+            .beside()
+            .waiting("ImagePullBackOff", "i/o timeout")
+            .waiting("InvalidImageName", "no", container="helper")
+        ),
+        Reason.INVALID_IMAGE_NAME,
+    ),
+    "the end of main outweighs what became of the rest of its pod long after": (
+        seen(
+            pod()
+            .beside()
+            .exited(3, "boom", end=5)
+            .exited(137, end=700, container="helper")
+            .phase("Failed", "Evicted", "low on memory")
+        ),
+        Reason.ERROR,
+    ),
+    "the end of main outweighs the Job's backstop": (
+        seen(
+            job().failed("DeadlineExceeded", "too long", seconds=700),
+            pod().beside().exited(3, "boom", end=5).running(container="helper").phase("Running"),
+        ),
+        Reason.ERROR,
+    ),
+    "the deletion of the pod outweighs the end of its init container": (
+        seen(
+            job().failed(),
+            pod().init("fetch").exited(143, container="fetch").phase("Failed").deleted(5),
+        ),
+        Reason.DELETED,
     ),
     "a missing Secret outweighs a volume": (
         seen(

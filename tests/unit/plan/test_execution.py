@@ -187,7 +187,7 @@ def test_a_new_message_waits_ten_seconds_after_the_last_write():
     assert late.status
     assert (late.status.reason, late.status.message) == (
         Reason.CONFIG_ERROR,
-        "step build: no such key",
+        "step build: no such key; it fails at 2026-11-24T12:00:43Z",
     )
 
 
@@ -769,11 +769,11 @@ def test_a_stop_wins_over_a_deadline_that_passes_later():
 def test_events_are_read_when_a_pod_does_not_start_and_then_less_and_less_often():
     before = world(job(), pod().on().waiting("ContainerCreating"))
     reads = []
-    for tenths in range(600):
+    for tenths in range(1900):
         if ReadEvents(POD_UID) in decided(before, tenths / 10).actions:
             reads.append(tenths / 10)
             before = replace(before, events_at=at(tenths / 10))
-    assert reads == [2, 4, 8, 16, 26, 36, 46, 56]
+    assert reads == [2, 4, 8, 16, 32, 64, 124, 184]
 
 
 @pytest.mark.parametrize("read_at", [None, 2, 4, 8, 300])
@@ -858,6 +858,42 @@ def test_an_overdue_job_is_deleted_at_once(reason):
 @pytest.mark.parametrize("pods", [(), (pod(),), (pod().running(),)], ids=["none", "new", "runs"])
 def test_what_still_runs_for_a_finished_execution_is_deleted_at_once(pods):
     assert deeds(decided(world(finished(), job(), *pods), 11)) == (DELETE,)
+
+
+def test_the_wait_for_room_begins_anew_when_its_job_is_suspended_or_resumed():
+    patient = execution().runs(queueTimeout="10s")
+    taken = job().started().suspended().condition("Suspended", "True", seconds=100)
+    before = world(patient, taken, pod().exited(143, start=1, end=101).deleted(100))
+    assert decided(before, 105).look_at == at(110)
+    assert verdict(settled(before, 110))[1] == Reason.QUEUED
+    resumed = job().started(200).condition("Suspended", "False", seconds=200)
+    waits = pod().created(200).unschedulable("0/1 nodes are available: 1 Insufficient cpu.")
+    told = decided(world(patient, resumed, waits), 205)
+    assert told.look_at == at(210)
+
+
+def test_a_run_whose_pod_says_nothing_of_its_start_has_no_clock_of_running():
+    before = world(execution().runs(maxRunTime="10s"), job(), pod().on().phase("Running"))
+    assert deeds(decided(before, 1000)) == ()
+
+
+def probed():
+    built = pod()
+    built.raw["spec"]["containers"][0]["livenessProbe"] = {"exec": {"command": ["false"]}}
+    return built.exited(143)
+
+
+def test_of_what_a_probe_may_have_killed_the_events_are_read_before_the_verdict():
+    before = world(job(), probed())
+    assert decided(before, 11) == Decision(None, (ReadEvents(POD_UID),), None)
+    assert verdict(decided(replace(before, events_at=at(11)), 11))[1] == Reason.ERROR
+    assert verdict(decided(world(job(), pod().exited(143)), 11))[1] == Reason.ERROR
+
+
+def test_a_rule_that_came_later_does_not_end_what_runs():
+    older = execution().runs(podTemplate={"spec": {"restartPolicy": "Never"}})
+    assert verdict(settled(world(older), 1))[1] == Reason.INVALID_TASK
+    assert deeds(decided(world(older, job(), pod().running(1)), 2)) == ()
 
 
 def outlived(code=0, *, end=10):

@@ -414,7 +414,7 @@ def test_what_taskmill_says_of_a_pod_is_refused_null_included(field, instead, va
 
 FIELDS_OF_MAIN = [
     "image", "imagePullPolicy", "command", "args", "env", "envFrom", "workingDir", "resources",
-    "restartPolicy", "restartPolicyRules", "terminationMessagePath", "terminationMessagePolicy",
+    "restartPolicy", "terminationMessagePath", "terminationMessagePolicy",
 ]  # fmt: skip
 
 
@@ -437,6 +437,14 @@ def test_the_lists_of_what_is_refused_are_all_in_the_tests():
     ("spec", "says"),
     [
         ({"initContainers": [{"name": "a"}, MAIN]}, "initContainers[1].name: main is the name of"),
+        (
+            {"containers": [{"name": "a", "restartPolicyRules": []}]},
+            "containers[0].restartPolicyRules: restartPolicyRules cannot be given here",
+        ),
+        (
+            {"initContainers": [{"name": "a", "restartPolicyRules": None}]},
+            "initContainers[0].restartPolicyRules: restartPolicyRules cannot be given here",
+        ),
         ({"$patch": "replace"}, "$patch: directives cannot be given here"),
         ({"$setElementOrder/volumes": []}, "$setElementOrder/volumes: directives"),
         ({"volumes": [{"name": "a", "$retainKeys": []}]}, "volumes[0].$retainKeys: directives"),

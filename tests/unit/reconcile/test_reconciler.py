@@ -686,7 +686,7 @@ async def test_events_that_cannot_be_read_keep_nobody_waiting():
         assert op.status()["phase"] == "Pending"
         assert len(op.server.of("list")) == 1
         await soon(57)
-        assert len(op.server.of("list")) == 8
+        assert len(op.server.of("list")) == 5
 
 
 @virtual

@@ -28,6 +28,14 @@ WEBHOOK = 'admission webhook "policy.example.com" denied the request: no'
     ("error", "kind"),
     [
         (QUOTA, Refusal.QUOTA),
+        (
+            answer(403, "Forbidden", 'jobs "a" is forbidden: not yet ready to handle request'),
+            Refusal.PASSING,
+        ),
+        (
+            answer(403, "Forbidden", 'jobs "a" is forbidden: status unknown for quota: small'),
+            Refusal.PASSING,
+        ),
         (answer(403, "Forbidden", 'violates PodSecurity "restricted:latest"'), Refusal.FINAL),
         (answer(403, "Forbidden", WEBHOOK), Refusal.FINAL),
         (answer(400, "BadRequest", 'strict decoding error: unknown field "spec.x"'), Refusal.FINAL),
