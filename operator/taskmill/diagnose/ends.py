@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 import signal as signals
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 from taskmill.api.reasons import REASONS, Payer, Reason
 from taskmill.diagnose import words
-from taskmill.diagnose.facts import Container, Ended, Pod, Role
+from taskmill.diagnose.facts import Container, Ended, Event, Pod, Role
 from taskmill.diagnose.finding import Finding, Seen, Stage
 from taskmill.diagnose.text import last_line, quote
 
@@ -234,27 +235,28 @@ def error(seen: Seen) -> Finding | None:
     if not pod or not ended:
         return None
     sentence = words.outcome(ended)
-    if ended.exit_code in STOPPED_CODES and (why := _killed_for(seen)):
+    if ended.exit_code in STOPPED_CODES and (why := _killed_for(seen.events)):
         sentence = f"{sentence}; it was killed: {why}"
     if first := _failed_before(pod, ended):
         sentence = f"{sentence}; {words.called(first)} had ended before with {_end_of(pod, first)}"
     return _end(pod, Reason.ERROR, sentence)
 
 
-def _killed_for(seen: Seen) -> str:
+def _killed_for(events: Iterable[Event]) -> str:
     """The probe or hook for whose failure the kubelet ended it; only Events tell."""
-    for event in reversed(seen.events):
+    for event in reversed(tuple(events)):
         readiness = event.message.startswith("Readiness")
         if event.reason in ("Unhealthy", "FailedPostStartHook") and not readiness:
             return quote(event.message)
     return ""
 
 
-def may_be_killed(pod: Pod) -> bool:
-    """Whether its Events may say for what its container was killed."""
+def is_unexplained(pod: Pod, events: Iterable[Event]) -> bool:
+    """Whether an Event may yet say for what its container was killed."""
     main = pod.main
     ended = main.ended if main else None
-    return bool(main and ended and main.watched and ended.exit_code in STOPPED_CODES)
+    killed = bool(main and ended and main.watched and ended.exit_code in STOPPED_CODES)
+    return killed and not _killed_for(events)
 
 
 def _failed_before(pod: Pod, main: Ended) -> Container | None:

@@ -17,7 +17,7 @@ from taskmill.api.duration import format_duration, parse_duration
 from taskmill.api.execution import Step, TaskExecutionStatus
 from taskmill.api.reasons import Phase, Reason
 from taskmill.api.task import SCRIPT_BYTES
-from taskmill.diagnose.ends import may_be_killed
+from taskmill.diagnose.ends import is_unexplained
 from taskmill.diagnose.finding import Stage
 from taskmill.diagnose.text import sentence
 from taskmill.plan import names
@@ -58,6 +58,9 @@ EVENTS_AFTER = timedelta(seconds=2)
 EVENTS_APART = timedelta(seconds=60)
 """When the Events of a pod that does not start are read: before the first word, and at least."""
 
+EVENT_LATE = timedelta(seconds=5)
+"""How long after a container's end an Event about it may come."""
+
 UNEXPLAINED = frozenset({None, Reason.IMAGE_PULL_FAILED})
 """Waiting for these is explained by Events only; the pull's own words leave out its secrets."""
 
@@ -82,9 +85,8 @@ def _run(world: ExecutionWorld, step: Step, now: datetime) -> Decision:
     if attempt.job is None and (wrong := _wrong(world, step, deadline)):
         return _conclude(world, Ending(Reason.INVALID_TASK, wrong, now), None, now)
     if attempt.finding.stage is Stage.ENDED:
-        pod = attempt.pod
-        if pod and may_be_killed(pod) and not world.events_at and not recorded(world):
-            return Decision(None, (ReadEvents(pod.uid),), None)
+        if awaited := _await_events(world, attempt, now):
+            return awaited
         return _conclude(world, recorded(world) or overran(attempt, deadline), attempt, now)
     ending = recorded(world) or due(world, attempt, deadline, now)
     if ending is None:
@@ -94,6 +96,17 @@ def _run(world: ExecutionWorld, step: Step, now: datetime) -> Decision:
     if attempt.finding.stage is Stage.RUNNING and now < given_up_at:
         return _stop(world, ending, attempt, now, given_up_at)
     return _conclude(world, ending, attempt, now)
+
+
+def _await_events(world: ExecutionWorld, attempt: Attempt, now: datetime) -> Decision | None:
+    """Before the verdict: a probe or hook that had it killed is told by an Event, maybe late."""
+    pod, ended_at = attempt.pod, attempt.finding.finished_at
+    if not pod or not is_unexplained(pod, world.events) or recorded(world):
+        return None
+    read_at, until = world.events_at, (ended_at or now) + EVENT_LATE
+    if read_at is None or (now < until and now >= read_at + EVENT_LATE / 5):
+        return Decision(None, (ReadEvents(pod.uid),), None)
+    return Decision(None, (), min(until, read_at + EVENT_LATE / 5)) if now < until else None
 
 
 def _wrong(world: ExecutionWorld, step: Step, deadline: datetime) -> str:

@@ -886,7 +886,12 @@ def probed():
 def test_of_what_a_probe_may_have_killed_the_events_are_read_before_the_verdict():
     before = world(job(), probed())
     assert decided(before, 11) == Decision(None, (ReadEvents(POD_UID),), None)
-    assert verdict(decided(replace(before, events_at=at(11)), 11))[1] == Reason.ERROR
+    silent = replace(before, events_at=at(11))
+    assert decided(silent, 11.5) == Decision(None, (), at(12))
+    assert decided(silent, 12) == Decision(None, (ReadEvents(POD_UID),), None)
+    assert verdict(decided(silent, 15))[1] == Reason.ERROR
+    told = world(job(), probed(), events=[event("Unhealthy", "Liveness probe failed")])
+    assert "Liveness probe failed" in verdict(decided(told, 11.1))[2]
     assert verdict(decided(world(job(), pod().exited(143)), 11))[1] == Reason.ERROR
 
 
