@@ -62,7 +62,7 @@ def test_kubectl_wait_returns_whatever_the_end(user: User) -> None:
 def test_a_script_reaches_the_shell_as_written(user: User) -> None:
     script = 'printf "%s|" "$(echo sub)" "$$(echo x)" \'$(HOME)\' "${A}" "$1" "$0" > /tmp/o\n'
     script = script.replace("$$(echo x)", "$(echo $((1+1)))")
-    script += "cat /tmp/o >&2; exit 9"
+    script += "cat /tmp/o >&2; sleep 1; exit 9"
     runs = run_spec(script, args=["first"], env=[{"name": "A", "value": "a"}])
     user.apply(execution("literal", runs))
     ended = user.end("literal")
@@ -73,9 +73,8 @@ def test_a_script_reaches_the_shell_as_written(user: User) -> None:
 
 def test_env_and_args_of_a_run_take_the_place_of_the_tasks(user: User) -> None:
     env = [{"name": "A", "value": "task"}, {"name": "B", "value": "task"}]
-    user.apply(
-        task("greet", 'echo "$A $B $C $*" >&2; exit 1', env=env, args=["x"], trigger="Manual")
-    )
+    script = 'echo "$A $B $C $*" >&2; sleep 1; exit 1'
+    user.apply(task("greet", script, env=env, args=["x"], trigger="Manual"))
     run = execution(
         "greet-1",
         taskRef={"name": "greet"},
@@ -101,9 +100,9 @@ def test_an_execution_waits_for_its_task_and_keeps_the_plan_it_started_with(user
     waiting = user.phase("early", "Pending")
     assert waiting["status"]["reason"] == "WaitingForTask"
     assert waiting["status"]["message"] == "waiting for Task late"
-    user.apply(task("late", "sleep 4; echo one >&2; exit 1", trigger="Manual"))
+    user.apply(task("late", "sleep 3; echo one >&2; sleep 1; exit 1", trigger="Manual"))
     user.phase("early", "Running")
-    user.apply(task("late", "echo two >&2; exit 2", trigger="Manual"))
+    user.apply(task("late", "echo two >&2; sleep 1; exit 2", trigger="Manual"))
     ended = user.end("early")
     assert ended["status"]["failureMessage"] == "step late: exit code 1: one"
     assert "sleep 4" in ended["status"]["plan"][0]["task"]["script"]

@@ -64,7 +64,7 @@ CASES = (
     ),
     Case(
         title="init container fails",
-        runs=run_spec("true", **_init("echo 'curl: (22) 404' >&2; exit 22")),
+        runs=run_spec("true", **_init("echo 'curl: (22) 404' >&2; sleep 1; exit 22")),
         reason="InitFailed",
         sentence="step main: init container fetch: exit code 22: curl: (22) 404",
     ),
@@ -111,7 +111,7 @@ CASES = (
             "true",
             startTimeout="20s",
             **_sidecar(
-                "echo 'no config' >&2; exit 1",
+                "echo 'no config' >&2; sleep 1; exit 1",
                 startupProbe={
                     "exec": {"command": ["true"]},
                     "periodSeconds": 1,
@@ -127,8 +127,8 @@ CASES = (
     Case(
         title="sidecar fails and main fails of it",
         runs=run_spec(
-            "sleep 4; echo 'connection refused'; exit 7",
-            **_beside("echo 'cannot listen' >&2; exit 3"),
+            "sleep 4; echo 'connection refused'; sleep 1; exit 7",
+            **_beside("echo 'cannot listen' >&2; sleep 1; exit 3"),
         ),
         reason="Error",
         sentence="step main: exit code 7: connection refused; sidecar proxy had ended before with"
@@ -153,7 +153,7 @@ CASES = (
     ),
     Case(
         title="main fails beside a sidecar that would go on",
-        runs=run_spec("sleep 1; echo 'no space'; exit 9", gracePeriod="2s", **_beside("sleep 600")),
+        runs=run_spec("echo 'no space'; sleep 1; exit 9", gracePeriod="2s", **_beside("sleep 600")),
         then=_pod_has_ended,
         reason="Error",
         sentence="step main: exit code 9: no space",

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from e2e.user import IMAGE, run_spec
+from e2e.user import IMAGE, run_spec, with_last_words
 from e2e.verdicts.case import Case
 
 
 def _fails(title: str, script: str, sentence: str, reason: str = "Error", **fields) -> Case:
-    return Case(title=title, runs=run_spec(script, **fields), reason=reason, sentence=sentence)
+    runs = run_spec(with_last_words(script), **fields)
+    return Case(title=title, runs=runs, reason=reason, sentence=sentence)
 
 
 def _command(title: str, command: list[str], sentence: str, **fields) -> Case:
@@ -61,7 +62,7 @@ CASES = (
     ),
     _fails("exit code 127 of a program", "echo '3 failed'; exit 127", "*127: 3 failed"),
     _fails("signal SEGV", "kill -SEGV $$", "step main: exit code 139 (SIGSEGV)"),
-    _fails("signal ABRT", "echo assertion; kill -ABRT $$", "*134 (SIGABRT): assertion"),
+    _fails("signal ABRT", "echo assertion; sleep 1; kill -ABRT $$", "*134 (SIGABRT): assertion"),
     _fails("signal TERM by itself", "kill -TERM $$", "step main: exit code 143 (SIGTERM)"),
     _fails(
         "signal KILL by itself",
@@ -85,7 +86,7 @@ CASES = (
     ),
     Case(
         title="out of memory in a child and a code of its own",
-        runs=run_spec(f"{HOG} || {{ echo 'linker died'; exit 5; }}", resources=SMALL),
+        runs=run_spec(f"{HOG} || {{ echo 'linker died'; sleep 1; exit 5; }}", resources=SMALL),
         reason="OOMKilled",
         sentence="step main: OOMKilled: *memory limit 24Mi*; raise resources.limits.memory",
     ),
@@ -115,7 +116,7 @@ CASES = (
     Case(
         title="workingDir missing",
         # The runtime makes it.
-        runs=run_spec("pwd; exit 6", workingDir="/no/such/folder"),
+        runs=run_spec("pwd; sleep 1; exit 6", workingDir="/no/such/folder"),
         reason="Error",
         sentence="step main: exit code 6: /no/such/folder",
     ),
