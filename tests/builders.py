@@ -9,7 +9,7 @@ seconds after `T0`.
 
 import copy
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self, TypeVar
@@ -21,15 +21,17 @@ from taskmill.diagnose.finding import Seen
 from taskmill.plan import names
 from taskmill.plan.decision import Decision
 from taskmill.plan.job import owner_reference
-from taskmill.plan.task import what_runs
+from taskmill.plan.trigger import what_runs
 from taskmill.plan.world import (
     Execution,
     ExecutionWorld,
+    Heard,
     Limits,
     Refusal,
     Refused,
     Task,
     TaskWorld,
+    Tried,
     Trouble,
 )
 from taskmill.reconcile.parse import parse_execution, parse_task
@@ -230,7 +232,7 @@ class PodBuilder(Built):
 
     @property
     def facts(self) -> Pod:
-        return parse_pod(self.raw)
+        return parse_pod(self.raw, step_label=names.LABEL_STEP, attempt_label=names.LABEL_ATTEMPT)
 
     def _container(self, group: str, spec: Json) -> Self:
         self.raw["spec"].setdefault(group, []).append(spec)
@@ -338,7 +340,8 @@ def event(reason: str, message: str, seconds: float = 0) -> Json:
 
 # -- our own kinds --------------------------------------------------------------------------------
 
-RUNS: Json = {"image": "ubuntu:24.04", "script": "make"}
+RUNS: Json = {"image": "ubuntu:24.04", "script": "make", "infraRetries": 0}
+"""What most tests run: once, so that the first verdict is the last."""
 
 
 class ExecutionBuilder(Built):
@@ -354,6 +357,10 @@ class ExecutionBuilder(Built):
         self.raw["spec"]["plan"][0]["task"].update(fields)
         return self
 
+    def plan(self, *steps: Json) -> Self:
+        """Of the steps that `step` makes."""
+        return self.spec(plan=list(steps))
+
     def bare(self, task: str = "build") -> Self:
         """By hand: a taskRef without a plan."""
         self.raw["spec"].pop("plan", None)
@@ -363,6 +370,16 @@ class ExecutionBuilder(Built):
         """Made by the operator for a change of its Task."""
         self.raw["metadata"]["annotations"] = {names.ANNOTATION_TRIGGER: trigger}
         return self.owned().spec(taskRef={"name": task, "generation": generation})
+
+    def scheduled(self, seconds: float, *, task: str = "build", generation: int = 1) -> Self:
+        """Made by the operator for a time of its Task's schedule."""
+        self.raw["metadata"]["annotations"] = {names.ANNOTATION_SCHEDULED: stamp(seconds)}
+        return self.owned().spec(taskRef={"name": task, "generation": generation})
+
+    def ended(self, phase: str = "Succeeded", seconds: float = 0, **status: Any) -> Self:
+        """It has its verdict since then."""
+        self.condition("Finished", "True", phase, seconds=seconds)
+        return self.status(phase=phase, completedAt=stamp(seconds), **status)
 
     def owned(self, task_uid: str = TASK_UID) -> Self:
         self.raw["metadata"]["ownerReferences"] = [owner_reference("Task", "build", task_uid)]
@@ -393,6 +410,24 @@ def execution(name: str = "build-1", *, uid: str = EXECUTION_UID) -> ExecutionBu
             "spec": {"plan": [{"id": "build", "task": copy.deepcopy(RUNS)}]},
         }
     )
+
+
+def step(name: str, *depends_on: str, **task: Any) -> Json:
+    """A step of a plan; fields of its task as the API names them."""
+    made: Json = {"id": name, "task": copy.deepcopy(RUNS) | task}
+    return made | ({"dependsOn": list(depends_on)} if depends_on else {})
+
+
+def job_of(step: str, attempt: int = 1) -> JobBuilder:
+    """The Job of an attempt of a step of the default execution, with a uid of its own."""
+    return job(uid=f"job-{step}-{attempt}", step=step, attempt=attempt)
+
+
+def pod_of(step: str, attempt: int = 1) -> PodBuilder:
+    """The pod of that Job, not scheduled yet."""
+    made = pod(f"build-1-{step}-{attempt}", uid=f"pod-{step}-{attempt}")
+    made.raw["metadata"]["labels"] = _labels("build-1", step, attempt)
+    return made.of(f"job-{step}-{attempt}")
 
 
 class TaskBuilder(Built):
@@ -472,6 +507,7 @@ def world(
     gone: Iterable[str] = (),
     refused: Refused | None = None,
     trouble: Trouble | None = None,
+    logs: dict[str, str] | None = None,
     written_at: float | None = None,
     owner_alive: bool = True,
     limits: Limits | None = None,
@@ -479,20 +515,33 @@ def world(
     """The world of the execution among `built`; one of its own when none is given."""
     executions = [one.facts for one in built if isinstance(one, ExecutionBuilder)]
     tasks = [one.facts for one in built if isinstance(one, TaskBuilder)]
+    mine, *rivals = executions or [execution().facts]
+    told = tuple(map(parse_event, events))
+    heard = Heard(told, at(events_at or 0)) if told or events_at is not None else None
+    about = [one.facts.uid for one in built if isinstance(one, JobBuilder | PodBuilder)]
     return ExecutionWorld(
-        execution=executions[0] if executions else execution().facts,
+        execution=mine,
         limits=limits or Limits(),
-        task=tasks[0] if tasks else None,
+        tasks={one.meta.name: one for one in tasks},
+        rivals=tuple(rivals),
         owner_alive=owner_alive,
         jobs=tuple(one.facts for one in built if isinstance(one, JobBuilder)),
         pods=tuple(one.facts for one in built if isinstance(one, PodBuilder)),
         gone=frozenset(gone),
-        events=tuple(map(parse_event, events)),
-        events_at=None if events_at is None else at(events_at),
-        refused=refused,
-        trouble=trouble,
+        heard=dict.fromkeys(about, heard) if heard else {},
+        logs=logs or {},
+        refused=dict.fromkeys(_first_jobs(mine), refused) if refused else {},
+        troubles=(trouble,) if trouble else (),
         written_at=None if written_at is None else at(written_at),
     )
+
+
+def _first_jobs(of: Execution) -> list[str]:
+    """Names of the Jobs of the first attempts."""
+    plan = (of.spec and of.spec.plan) or of.status.plan or ()
+    steps = [step.id for step in plan] or ["build"]
+    name, uid = of.meta.name, of.meta.uid
+    return [names.job_name(execution=name, uid=uid, step=one, attempt=1) for one in steps]
 
 
 def refusal(
@@ -505,16 +554,21 @@ def refusal(
 def task_world(
     of: TaskBuilder,
     *executions: ExecutionBuilder,
-    refused: Refused | None = None,
+    tasks: Iterable[TaskBuilder] = (),
+    refused: Mapping[str, Refused] | None = None,
+    tried: Tried | None = None,
     written_at: float | None = None,
     limits: Limits | None = None,
 ) -> TaskWorld:
-    """The world of one Task."""
+    """The world of one Task; `tasks` are those it depends on, `refused` is by execution name."""
+    mine, others = of.facts, [one.facts for one in tasks]
     return TaskWorld(
-        task=of.facts,
+        task=mine,
         limits=limits or Limits(),
         executions=tuple(one.facts for one in executions),
-        refused=refused,
+        tasks={one.meta.name: one for one in (mine, *others)},
+        refused=refused or {},
+        tried=tried,
         written_at=None if written_at is None else at(written_at),
     )
 
@@ -522,7 +576,7 @@ def task_world(
 def stored(before: W, decision: Decision, now: datetime) -> W:
     """The world after its new status went to the API and came back; the same without one."""
     if isinstance(before, ExecutionWorld):
-        before = replace(before, trouble=decision.trouble)
+        before = replace(before, troubles=decision.troubles)
     if decision.status is None:
         return before
     back = type(decision.status).model_validate(json.loads(json.dumps(decision.status.to_api())))

@@ -21,6 +21,9 @@ SERVICES = "10.96.0.0/16"
 API_SERVICE = "10.96.0.1"
 PODS = "10.244.0.0/24"
 _KWOK_PORT = 10247
+_KUEUE_PORT = 8081
+KUEUE_WEBHOOKS = 9443
+KUEUE_CONFIGURATION = "configuration.json"
 _DNS_SERVICE = "10.96.0.10"  # nobody serves it: names of the cluster are not resolved here
 STATE = INSIDE_STATE
 _PKI = f"{STATE}/pki"
@@ -52,6 +55,7 @@ COMPONENTS = (
     Component("kubelet", "http://{address}:10248/healthz"),
     Component("proxy", "http://{address}:10256/healthz"),
     Component("kwok", f"http://{{address}}:{_KWOK_PORT}/healthz", optional=True),
+    Component("kueue", f"http://{{address}}:{_KUEUE_PORT}/readyz", optional=True),
     # Started by `make demo`: taskmill itself.
     Component("operator", optional=True),
 )
@@ -73,6 +77,7 @@ def command(name: str, *, address: str, settings: Settings) -> list[str]:
         "kubelet": _kubelet(address),
         "proxy": [_KUBE, "proxy", f"--config={STATE}/proxy.json", f"--hostname-override={NODE}"],
         "kwok": _kwok(settings),
+        "kueue": _kueue(),
     }
     return commands[name]
 
@@ -179,6 +184,33 @@ def _kwok(settings: Settings) -> list[str]:
         f"--node-lease-duration-seconds={_lease(settings)}",
         "--v=WARN",
     ]
+
+
+def _kueue() -> list[str]:
+    return [
+        f"{INSIDE_PROGRAMS}/kueue",
+        f"--kubeconfig={STATE}/admin.conf",
+        f"--config={STATE}/kueue/{KUEUE_CONFIGURATION}",
+    ]
+
+
+def kueue_configuration() -> dict[str, object]:
+    """Kueue for Jobs alone, and without what it has beside its queues."""
+    return {
+        "apiVersion": "config.kueue.x-k8s.io/v1beta1",
+        "kind": "Configuration",
+        "health": {"healthProbeBindAddress": f":{_KUEUE_PORT}"},
+        "metrics": {"bindAddress": "0"},
+        "webhook": {"port": KUEUE_WEBHOOKS, "certDir": f"{STATE}/kueue"},
+        "internalCertManagement": {"enable": False},
+        "leaderElection": {"leaderElect": False},
+        "integrations": {"frameworks": ["batch/job"]},
+        "featureGates": {
+            "VisibilityOnDemand": False,
+            "MultiKueue": False,
+            "ProvisioningACC": False,
+        },
+    }
 
 
 def kwok_node(name: str) -> dict[str, object]:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster import build, preflight
+from cluster import build, preflight, queueing
 from cluster.handle import Handle
 from cluster.local import LocalCluster
 from cluster.process import ClusterError, alone, wait_for
@@ -29,6 +29,7 @@ __all__ = [
     "crds",
     "doomed_cluster",
     "doomed_namespace",
+    "kueue",
     "local_cluster",
     "namespace",
     "pytest_collection_finish",
@@ -41,8 +42,8 @@ _FIXTURES = {"cluster", "doomed_cluster", "local_cluster"}
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Builds what the tests will need before the first one's clock starts, and visibly."""
-    wanted = any(_FIXTURES & set(getattr(item, "fixturenames", ())) for item in session.items)
-    if not wanted or session.config.option.collectonly or which() != "local":
+    wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    if not wanted & _FIXTURES or session.config.option.collectonly or which() != "local":
         return
     capture = session.config.pluginmanager.getplugin("capturemanager")
     visibly = capture.global_and_fixture_disabled() if capture else contextlib.nullcontext()
@@ -51,6 +52,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         preflight.check()
         build.ensure(build.PAUSE, build.KUBE)
         build.ensure_kwok()
+        if "kueue" in wanted:
+            build.ensure(build.KUEUE)
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +62,13 @@ def local_cluster(running_cluster: Handle | LocalCluster) -> LocalCluster:
     if isinstance(running_cluster, LocalCluster):
         return running_cluster
     pytest.skip("needs the local cluster")
+
+
+@pytest.fixture(scope="module")
+def kueue(local_cluster: LocalCluster) -> Iterator[None]:
+    """A real Kueue, for as long as tests of this module need it."""
+    with queueing.kueue(local_cluster):
+        yield
 
 
 @pytest.fixture(scope="session")

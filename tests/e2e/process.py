@@ -14,6 +14,9 @@ WITHIN = 60.0
 class OperatorProcess:
     """One operator. `kill` ends it as a crash would; a restarted one has the same identity."""
 
+    program: tuple[str, ...] = ("-m", "taskmill")
+    """What Python runs."""
+
     def __init__(self, kubeconfig: Path, log: Path, **settings: str) -> None:
         self.log = log
         self._env = {
@@ -44,7 +47,7 @@ class OperatorProcess:
         self._offset = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "taskmill", "operator"],
+                [sys.executable, *self.program, "operator"],
                 env=self._env,
                 stdout=log,
                 stderr=log,

@@ -1,14 +1,13 @@
 """How often a run writes to the API server: exact numbers, whatever the machine's speed."""
 
 import json
-import time
 from collections import Counter
 
 import pytest
 
 from cluster.handle import Handle
 from e2e.user import User, execution, run_spec, task
-from e2e.writes import counted, separate
+from e2e.writes import counted, quiet, separate
 
 pytestmark = pytest.mark.cluster
 
@@ -32,18 +31,6 @@ def before(user: User, cluster: Handle) -> Counter[str]:
 def others(user: User) -> list[str]:
     found = (n.metadata.name for n in user.core.list_namespace().items)
     return [name for name in found if name.startswith("test-") and name != user.namespace]
-
-
-def quiet(cluster: Handle) -> Counter[str]:
-    """The counts once they change no more."""
-    known = counted(cluster)
-    deadline = time.monotonic() + 60
-    while True:
-        time.sleep(2)
-        if (now := counted(cluster)) == known:
-            return now
-        assert time.monotonic() < deadline, now - known
-        known = now
 
 
 def test_a_plain_run_takes_three_writes(user: User, cluster: Handle, before: Counter[str]) -> None:

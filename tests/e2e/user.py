@@ -104,7 +104,14 @@ class User:
             GROUP, VERSION, self.namespace, "taskexecutions"
         )["items"]
         mine = [e for e in listed if of is None or e["spec"].get("taskRef", {}).get("name") == of]
-        return sorted(mine, key=lambda e: e["metadata"]["creationTimestamp"])
+        # Several may be made in one second.
+        return sorted(
+            mine,
+            key=lambda e: (
+                e["metadata"]["creationTimestamp"],
+                e["spec"].get("taskRef", {}).get("generation", 0),
+            ),
+        )
 
     def jobs(self) -> list[Any]:
         return list(self.batch.list_namespaced_job(self.namespace).items)

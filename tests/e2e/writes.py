@@ -5,6 +5,7 @@ A FlowSchema of their own counts the operator's writes, the request metrics say 
 """
 
 import re
+import time
 from collections import Counter
 
 from cluster.handle import Handle
@@ -71,3 +72,15 @@ def counted(cluster: Handle) -> Counter[str]:
             if (labels["verb"], what) in OURS:
                 counts[f"{labels['verb']} {what}"] += count
     return counts
+
+
+def quiet(cluster: Handle) -> Counter[str]:
+    """The counts once they change no more."""
+    known = counted(cluster)
+    deadline = time.monotonic() + 60
+    while True:
+        time.sleep(2)
+        if (now := counted(cluster)) == known:
+            return now
+        assert time.monotonic() < deadline, now - known
+        known = now

@@ -238,6 +238,45 @@ async def test_what_goes_over_the_wire(client, server):
     assert bodies[4]["propagationPolicy"] == "Background"
 
 
+async def read_log(client):
+    return await client.log("ns", "a", "main", lines=20, most_bytes=99)
+
+
+async def test_a_log_is_text_whatever_its_bytes_are(client, server):
+    async def log(request):
+        return web.Response(body=b"one\n{}\n\xff\xfe caf\xc3\xa9\n", content_type="text/plain")
+
+    server.once("get", log)
+    assert await read_log(client) == "one\n{}\n\ufffd\ufffd café\n"
+    (request,) = server.requests
+    assert (request.method, request.path) == ("GET", "/api/v1/namespaces/ns/pods/a/log")
+    assert request.query == {"container": "main", "tailLines": "20", "limitBytes": "99"}
+    server.once("get", answer(200, ""))
+    assert await read_log(client) == ""
+
+
+async def test_a_log_that_cannot_be_read_says_why(client, server):
+    waits = "container main in pod a is waiting to start"
+    server.once("get", refuse(400, "BadRequest", message=waits))
+    with pytest.raises(errors.Invalid, match=waits):
+        await read_log(client)
+    server.once("get", refuse(403, "Forbidden"))
+    with pytest.raises(errors.Forbidden):
+        await read_log(client)
+
+
+async def test_a_log_on_a_node_that_hangs_is_unreachable_in_time(client, server):
+    async def dribble(request):
+        response = await begin(request)
+        while True:
+            await response.write(b"x")
+            await asyncio.sleep(0.1)
+
+    server.once("get", dribble)
+    with pytest.raises(errors.Unreachable, match=r"(?i)timeout"):
+        await asyncio.wait_for(read_log(client), 5)
+
+
 async def test_a_list_comes_in_pages_and_starts_over_when_its_place_expires(client, server):
     for name in "abcde":
         server.put("jobs", name)

@@ -84,6 +84,16 @@ class ResourceFieldRef(Model):
     """Unit of the result as a quantity, for example 1Mi. Default: 1."""
 
 
+class OutputRef(Model):
+    """What an earlier step of the same execution wrote to $TASKMILL_OUTPUT."""
+
+    step: Annotated[str, Keywords({"maxLength": 63}), NOT_EMPTY]
+    """Id of the step, which this one must depend on; in a Task, the name of a Task in dependsOn."""
+
+    key: Annotated[str, Keywords({"maxLength": 63}), NOT_EMPTY]
+    """Key of the line KEY=VALUE, for example version."""
+
+
 class ValueFrom(Model):
     """Where the value of an environment variable comes from. Exactly one source."""
 
@@ -91,12 +101,18 @@ class ValueFrom(Model):
         Cel(
             rule=" + ".join(
                 f"(has(self.{source}) ? 1 : 0)"
-                for source in ("secretKeyRef", "configMapKeyRef", "fieldRef", "resourceFieldRef")
+                for source in (
+                    "secretKeyRef",
+                    "configMapKeyRef",
+                    "fieldRef",
+                    "resourceFieldRef",
+                    "output",
+                )
             )
             + " == 1",
             message=(
-                "exactly one of secretKeyRef, configMapKeyRef, fieldRef and resourceFieldRef"
-                " must be given"
+                "exactly one of secretKeyRef, configMapKeyRef, fieldRef, resourceFieldRef"
+                " and output must be given"
             ),
         ),
     )
@@ -112,6 +128,9 @@ class ValueFrom(Model):
 
     resource_field_ref: ResourceFieldRef | None = None
     """A resource request or limit of a container, for example limits.memory."""
+
+    output: OutputRef | None = None
+    """What an earlier step wrote to $TASKMILL_OUTPUT; the value reaches the process as written."""
 
 
 EnvName = Annotated[

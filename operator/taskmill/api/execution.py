@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field, WithJsonSchema
 
-from taskmill.api.container import Arguments, Env
+from taskmill.api.container import Argument, Arguments, Env
 from taskmill.api.meta import API_VERSION, Conditions, Model, ObjectMeta, Timestamp
 from taskmill.api.reasons import Phase
 from taskmill.api.schema import OPAQUE, Cel, Keywords, list_map
@@ -16,6 +16,14 @@ from taskmill.api.task import REASON_LIST, DnsLabel, Message, RecordedReason, Ru
 _FORBIDDEN: Final = "FieldValueForbidden"
 
 # ---- spec ----
+
+
+# Without a rule: in a thousand steps a hundred of them each exceed the cost budget, and a name that
+# is no step's is told anyway.
+StepIds = Annotated[
+    tuple[Annotated[str, Keywords({"maxLength": 63})], ...],
+    Keywords({"maxItems": 100, "x-kubernetes-list-type": "set"}),
+]
 
 
 class Step(Model):
@@ -27,14 +35,17 @@ class Step(Model):
     label: Annotated[str, Keywords({"maxLength": 255})] | None = None
     """The step in words, for lists and pages. Default: its id."""
 
+    depends_on: StepIds | None = None
+    """Ids of the steps that must have succeeded before this one starts. At most 100."""
+
     task: RunSpec
-    """What to run, and its clocks, as in a Task."""
+    """What to run, its clocks and retries, as in a Task."""
 
 
 Plan = Annotated[
     tuple[Step, ...],
     list_map("id"),
-    Keywords({"minItems": 1, "maxItems": 1}),  # plans of several steps come with dependsOn
+    Keywords({"minItems": 1, "maxItems": 1000}),
 ]
 
 
@@ -95,6 +106,12 @@ class TaskExecutionSpec(Model):
         _immutable("env", and_same=_SAME_ENV_ORDER),
         _immutable("args"),
         _immutable("startedBy"),
+        _immutable("ttlSecondsAfterFinished"),
+        Cel(
+            rule="!has(self.args) || has(self.taskRef) || !has(self.plan) || self.plan.size() < 2",
+            message="args of a plan of several steps have no step to go to; give them in the plan",
+            field_path=".args",
+        ),
     )
 
     task_ref: TaskRef | None = None
@@ -102,7 +119,7 @@ class TaskExecutionSpec(Model):
     status.plan."""
 
     plan: Plan | None = None
-    """What to run, as a list of steps. For now exactly one."""
+    """What to run: 1 to 1000 steps, each started when those in its dependsOn have succeeded."""
 
     desired_phase: Literal["Stopped"] | None = None
     """Stopped ends the execution early, and cannot be taken back: kubectl patch te NAME --type
@@ -113,13 +130,18 @@ class TaskExecutionSpec(Model):
     creation plus the Task's timeout, else plus the operator's, 24h."""
 
     env: Env | None = None
-    """Environment variables for this run; they win over those of the steps."""
+    """Environment variables for this run, in every step; they win over those of the steps."""
 
     args: Arguments | None = None
-    """Arguments for this run, instead of those of the steps."""
+    """Arguments for this run, instead of the step's own; in a plan of several steps, of the one
+    that is called like taskRef."""
 
     started_by: Annotated[str, Keywords({"maxLength": 1024})] | None = None
     """Who or what started it, for example a user's name."""
+
+    ttl_seconds_after_finished: Annotated[int, Keywords({"minimum": 0})] | None = None
+    """Seconds after its end at which it is deleted, with its Jobs; what is also in Git would then
+    be made, and run, again. Default: it stays, but for the history of its Task."""
 
 
 # ---- status ----
@@ -170,11 +192,53 @@ class StepStatus(Model):
     attempt: Annotated[int, Keywords({"minimum": 1})] | None = None
     """Number of its newest attempt; the first is 1."""
 
+    infra_retries: Annotated[int, Keywords({"minimum": 1})] | None = None
+    """How many of its further attempts the cluster made necessary."""
+
+    next_attempt_at: Timestamp | None = None
+    """When its newest attempt starts; only while that waits."""
+
+    memory_limit: Annotated[str, Keywords({"maxLength": 32})] | None = None
+    """Memory of its newest attempt when retry.onOOM has raised it, for example 1Gi."""
+
+    stopping_since: Timestamp | None = None
+    """When its container was told to end; only until it has."""
+
+    output: Annotated[dict[str, Argument], Keywords({"maxProperties": 512})] | None = None
+    """What it wrote to $TASKMILL_OUTPUT as lines KEY=VALUE; only when it succeeded."""
+
     started_at: Timestamp | None = None
     """When its container started."""
 
     completed_at: Timestamp | None = None
     """When its container ended."""
+
+
+class AttemptStatus(Model):
+    """How an earlier attempt of a step ended."""
+
+    step: Annotated[str, Keywords({"maxLength": 63})]
+    """Id of the step."""
+
+    attempt: Annotated[int, Keywords({"minimum": 1})]
+    """Number of the attempt; the first is 1."""
+
+    reason: RecordedReason | None = Field(default=None, description=f"Why it failed. {REASON_LIST}")
+
+    message: Message | None = None
+    """What went wrong, in one sentence, maybe cut."""
+
+    exit_code: int | None = None
+    """Exit code of its container; 128 plus its number when a signal ended it."""
+
+    job_name: Annotated[str, Keywords({"maxLength": 63})] | None = None
+    """Name of its Job, for kubectl logs."""
+
+    started_at: Timestamp | None = None
+    """When its container started."""
+
+    completed_at: Timestamp | None = None
+    """When it ended."""
 
 
 class TaskExecutionStatus(Model):
@@ -232,6 +296,10 @@ class TaskExecutionStatus(Model):
         Annotated[tuple[StepStatus, ...], list_map("id"), Keywords({"maxItems": 1000})] | None
     ) = None
     """What happened to each step. Steps that have not started are absent."""
+
+    attempts: Annotated[tuple[AttemptStatus, ...], Keywords({"maxItems": 1000})] | None = None
+    """How earlier attempts ended, the newest last; the latest of each step is in steps. Of many
+    only the newest are kept."""
 
     conditions: Conditions | None = None
     """Complete, Failed (also when stopped), Finished (ended, however), FailureTarget (the verdict

@@ -6,7 +6,7 @@ Three layers, so that each place carries what means something there:
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema
 
@@ -16,6 +16,7 @@ from taskmill.api.container import (
     Env,
     EnvFrom,
     ImagePullPolicy,
+    Quantity,
     Resources,
     ServiceAccountName,
 )
@@ -31,6 +32,13 @@ from taskmill.api.schema import Cel, Keywords
 DEFAULT_GRACE_PERIOD: Final = timedelta(seconds=30)
 DEFAULT_START_TIMEOUT: Final = timedelta(minutes=10)
 DEFAULT_TIMEOUT: Final = timedelta(hours=24)  # the operator's setting may say otherwise
+DEFAULT_INFRA_RETRIES: Final = 5
+DEFAULT_BACKOFF: Final = timedelta(seconds=10)
+DEFAULT_BACKOFF_FACTOR: Final = 2
+DEFAULT_BACKOFF_MAX: Final = timedelta(minutes=5)
+DEFAULT_MAX_QUEUED: Final = 10
+DEFAULT_HISTORY_SUCCEEDED: Final = 3
+DEFAULT_HISTORY_FAILED: Final = 5
 
 SCRIPT_BYTES: Final = 120 * 1024  # one argument of exec() holds 128 KiB, the rest is ours
 
@@ -48,6 +56,9 @@ DnsLabel = Annotated[
     Keywords({"maxLength": 63}),
     Cel(rule=f"self.matches('{DNS_LABEL}')", message=DNS_LABEL_SENTENCE),
 ]
+DependsOn = Annotated[
+    tuple[DnsLabel, ...], Keywords({"maxItems": 100, "x-kubernetes-list-type": "set"})
+]
 Message = Annotated[str, Keywords({"maxLength": 1024})]
 
 # The schema has no enum of reasons: a CRD older than the operator would refuse its verdicts.
@@ -58,6 +69,69 @@ RecordedReason = Annotated[
     WithJsonSchema({"type": "string", "maxLength": 63}),
 ]
 REASON_LIST: Final = "One of " + ", ".join(Reason) + "; a newer taskmill may know more."
+
+
+# ---- retries ----
+
+
+class Backoff(Model):
+    """How long to wait before another attempt. Up to a fifth is added, by chance."""
+
+    initial: DurationOrZero | None = None
+    """Time before the second attempt, for example 30s. Default: 10s."""
+
+    factor: Annotated[int, Keywords({"minimum": 1, "maximum": 10})] | None = None
+    """By what the time grows with each further attempt, from 1 to 10. Default: 2."""
+
+    max: Duration | None = None
+    """Longest time between two attempts, for example 1h. Default: 5m."""
+
+
+class OnOom(Model):
+    """More memory for the next attempt after OOMKilled."""
+
+    memory_percent: Annotated[int, Keywords({"minimum": 101, "maximum": 1000})]
+    """Memory of the next attempt in percent of this one's, from 101 to 1000; 200 doubles it."""
+
+    max: Quantity
+    """The most memory an attempt gets, for example 8Gi. With that much, OOMKilled is final."""
+
+
+class Retry(Model):
+    """When the task is tried again after it failed by itself."""
+
+    RULES: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            rule="!has(self.onOOM) || has(self.limit) && self.limit > 0",
+            message="onOOM needs a limit of at least 1: that many attempts get more memory",
+            field_path=".onOOM",
+        ),
+    )
+
+    limit: Annotated[int, Keywords({"minimum": 0, "maximum": 100})] | None = None
+    """How often it is tried again, from 0 to 100. Default: 0."""
+
+    on_exit_codes: (
+        Annotated[
+            tuple[Annotated[int, Keywords({"minimum": 1, "maximum": 255})], ...],
+            Keywords({"maxItems": 64, "x-kubernetes-list-type": "set"}),
+        ]
+        | None
+    ) = None
+    """Only when its container ended with one of these codes, for example [75, 111]. Default: after
+    any failure of its own, those of a clock included."""
+
+    backoff: Backoff | None = None
+    """How long to wait before another attempt. Default: 10s, then twice as long each time, at most
+    5m."""
+
+    on_oom: Annotated[OnOom | None, Field(alias="onOOM")] = None
+    """More memory for the next attempt after OOMKilled, paid by limit whatever onExitCodes says.
+    Default: as much as before."""
+
+    on_node_lost: Literal["Wait", "Now"] | None = None
+    """When the next attempt starts after NodeLost. Wait: once the old pod is known to be gone, so
+    that two never run at the same time. Now: at once. Default: Wait."""
 
 
 # ---- what runs ----
@@ -140,6 +214,13 @@ class RunSpec(WhatRuns):
     """Time from SIGTERM to SIGKILL when the task is stopped, for example 1m; 0s kills at once.
     Counted in whole seconds, rounded up. Default: 30s."""
 
+    retry: Retry | None = None
+    """When it is tried again after it failed by itself. Default: never."""
+
+    infra_retries: Annotated[int, Keywords({"minimum": 0, "maximum": 100})] | None = None
+    """How often it is tried again after an eviction, a preemption, the loss of its node and the
+    like, from 0 to 100; apart from retry.limit. Default: 5."""
+
 
 # ---- the Task ----
 
@@ -165,6 +246,44 @@ class Trigger(StrEnum):
 
     ON_CHANGE = "OnChange"
     MANUAL = "Manual"
+
+
+class Schedule(Model):
+    """When to run it again and again."""
+
+    cron: Annotated[str, Keywords({"maxLength": 256}), NOT_EMPTY]
+    """Minute, hour, day of month, month and day of week, as for cron, for example "30 2 * * 1-5";
+    also @hourly, @daily, @weekly, @monthly, @yearly. H stands for a value that is chosen by the
+    Task's name, so that not all start at once: "H 2 * * *"."""
+
+    time_zone: Annotated[str, Keywords({"maxLength": 64})] | None = None
+    """Name of the time zone, for example Europe/Berlin. Default: Etc/UTC."""
+
+    starting_deadline: Duration | None = None
+    """How late a run may start, for example 10m; what would be later is skipped. Default: however
+    late, the latest of the missed times is run."""
+
+
+class ConcurrencyPolicy(StrEnum):
+    """What happens when a run is due while one made for the same Task has not ended."""
+
+    ALLOW = "Allow"
+    FORBID = "Forbid"
+    REPLACE = "Replace"
+    QUEUE = "Queue"
+
+
+class History(Model):
+    """How many finished executions that taskmill made for this Task are kept."""
+
+    succeeded: Annotated[int, Keywords({"minimum": 0, "maximum": 1000})] | None = None
+    """How many that succeeded, from 0 to 1000. Default: 3."""
+
+    failed: Annotated[int, Keywords({"minimum": 0, "maximum": 1000})] | None = None
+    """How many that failed or were stopped, from 0 to 1000. Default: 5."""
+
+    ttl: Duration | None = None
+    """How long one is kept at most, for example 720h. Default: no limit."""
 
 
 class TaskSpec(RunSpec):
@@ -202,9 +321,34 @@ class TaskSpec(RunSpec):
     becomes the execution's deadline. Default: the operator's, 24h. Must be given when maxRunTime
     exceeds that."""
 
+    depends_on: DependsOn | None = None
+    """Names of Tasks in the same namespace that run first, in the same execution, with what they in
+    turn depend on. At most 100."""
+
     trigger: Trigger | None = None
     """What starts it. OnChange: the latest state of what runs is run exactly once, states in
-    between may be skipped. Manual: nothing but a TaskExecution. Default: OnChange."""
+    between may be skipped. Manual: nothing but a TaskExecution or a schedule. Default: OnChange, or
+    Manual with a schedule."""
+
+    schedule: Schedule | None = None
+    """When to run it again and again, as cron would."""
+
+    concurrency_policy: ConcurrencyPolicy | None = None
+    """When a run is due while one that taskmill made for this Task has not ended. Allow: both run.
+    Forbid: a time of the schedule is skipped, a change waits. Replace: the older one is stopped.
+    Queue: the new one waits for its turn. Default: Allow."""
+
+    max_queued: Annotated[int, Keywords({"minimum": 0, "maximum": 100})] | None = None
+    """How many runs may wait with concurrencyPolicy Queue, from 0 to 100; beyond that it is as with
+    Forbid. Default: 10."""
+
+    suspend: bool | None = None
+    """True: nothing starts by change or schedule, and what waits for its turn goes on waiting; what
+    runs is not touched. Times of the schedule meanwhile are skipped. Default: false."""
+
+    history: History | None = None
+    """How many finished executions that taskmill made for this Task are kept. Those that a person
+    or another tool made are never deleted. Default: 3 that succeeded, 5 others."""
 
 
 class LastExecution(Model):
@@ -240,6 +384,16 @@ class LastTriggered(Model):
     """Hash of what runs, with the version of the hash function before it."""
 
 
+class SkippedTime(Model):
+    """A time of the schedule at which nothing was started."""
+
+    time: Timestamp
+    """The time of the schedule."""
+
+    message: Message
+    """Why, in one sentence."""
+
+
 class TaskStatus(Model):
     """What happened last. Written by the operator only."""
 
@@ -258,6 +412,15 @@ class TaskStatus(Model):
 
     last_successful_time: Timestamp | None = None
     """When an execution last succeeded."""
+
+    last_schedule_time: Timestamp | None = None
+    """The latest time of the schedule at which a run was started."""
+
+    next_schedule_time: Timestamp | None = None
+    """The next time of the schedule; absent without one, and while suspended."""
+
+    last_skipped: SkippedTime | None = None
+    """The latest time of the schedule at which nothing was started, and why."""
 
     observed_generation: Annotated[int, Keywords({"minimum": 0})] | None = None
     """The metadata.generation that this status is about."""
@@ -283,5 +446,5 @@ class Task(Model):
     """What happened last. Written by the operator only."""
 
 
-WHAT_RUNS: Final = frozenset(WhatRuns.model_fields) | {"rerun"}
+WHAT_RUNS: Final = frozenset(WhatRuns.model_fields) | {"rerun", "depends_on"}
 """Fields of `TaskSpec`, as named in Python, whose change is a new run."""

@@ -77,6 +77,8 @@ class Pod:
     name: str
     uid: str
     owner_uid: str
+    step: str
+    attempt: int
     phase: str
     reason: str
     message: str
@@ -131,6 +133,8 @@ class Job:
     suspended: bool
     started_at: datetime | None
     """When its controller took it up, the last time it was resumed."""
+    deadline_seconds: int | None
+    """spec.activeDeadlineSeconds, which Kubernetes counts from then on."""
     failed: Note | None
     """Condition Failed or FailureTarget, whichever came first."""
     completed_at: datetime | None
@@ -164,6 +168,11 @@ def _text(raw: Raw, key: str) -> str:
 def _int(raw: Raw, key: str) -> int | None:
     value = raw.get(key)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _number(raw: Raw, key: str) -> int:
+    text = _text(raw, key)
+    return int(text) if text.isdecimal() else 0
 
 
 def _time(raw: Raw, key: str) -> datetime | None:
@@ -201,7 +210,6 @@ def parse_job(raw: Raw, *, step_label: str, attempt_label: str) -> Job | None:
     if created_at is None:
         return None
     labels, status = _map(meta.get("labels")), _map(raw.get("status"))
-    attempt = _text(labels, attempt_label)
     complete, failed = _condition(raw, "Complete"), _condition(raw, "Failed")
     turned = _condition(raw, "Suspended") or _condition(raw, "Suspended", "False")
     return Job(
@@ -209,26 +217,30 @@ def parse_job(raw: Raw, *, step_label: str, attempt_label: str) -> Job | None:
         uid=_text(meta, "uid"),
         owner_uid=_owner_uid(meta),
         step=_text(labels, step_label),
-        attempt=int(attempt) if attempt.isdecimal() else 0,
+        attempt=_number(labels, attempt_label),
         created_at=created_at,
         queued_at=(turned and turned.at) or created_at,
         deleting="deletionTimestamp" in meta,
         suspended=_map(raw.get("spec")).get("suspend") is True,
         started_at=_time(status, "startTime"),
+        deadline_seconds=_int(_map(raw.get("spec")), "activeDeadlineSeconds"),
         failed=failed or _condition(raw, "FailureTarget"),
         completed_at=_time(status, "completionTime"),
         finished=bool(complete or failed),
     )
 
 
-def parse_pod(raw: Raw) -> Pod:
+def parse_pod(raw: Raw, *, step_label: str = "", attempt_label: str = "") -> Pod:
     """Read a pod."""
     meta, spec, status = (_map(raw.get(key)) for key in ("metadata", "spec", "status"))
+    labels = _map(meta.get("labels"))
     scheduled = _condition(raw, "PodScheduled")
     return Pod(
         name=_text(meta, "name"),
         uid=_text(meta, "uid"),
         owner_uid=_owner_uid(meta),
+        step=_text(labels, step_label),
+        attempt=_number(labels, attempt_label),
         phase=_text(status, "phase"),
         reason=_text(status, "reason"),
         message=_text(status, "message"),

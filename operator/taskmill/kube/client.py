@@ -175,6 +175,19 @@ class KubeClient:
             Call("delete", "DELETE", resource, path, {}, options, changes=True)
         )
 
+    async def log(
+        self, namespace: str, pod: str, container: str, *, lines: int, most_bytes: int
+    ) -> str:
+        """The last lines of a container's log; of these the first bytes, if they are too many."""
+        params = {
+            "container": container,
+            "tailLines": str(lines),
+            "limitBytes": str(most_bytes),
+        }
+        path = PODS.path(namespace, pod, "log")
+        answer = await self._transport.read(Call("get", "GET", PODS, path, params))
+        return answer.decode("utf-8", "replace")
+
     async def watch(
         self,
         resource: Resource,

@@ -93,6 +93,12 @@ class Transport:
         message = f"{call}: HTTP {response.status} without a JSON object"
         raise UnknownOutcome(message) if call.changes else Unreachable(message)
 
+    async def read(self, call: Call) -> bytes:
+        """All of an answer that is no object."""
+        with _translated(call):
+            async with await self._send(call, self._exchange) as response:
+                return await response.read()
+
     async def pieces(self, call: Call) -> AsyncGenerator[bytes, None]:
         """The answer's bytes as they come; Unreachable after a silence or a break."""
         with _translated(call):

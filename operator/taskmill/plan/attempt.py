@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from taskmill.api.execution import Step
+from taskmill.api.execution import Step, StepStatus
 from taskmill.api.reasons import Reason
 from taskmill.api.task import RunSpec
 from taskmill.diagnose import words
@@ -14,7 +15,7 @@ from taskmill.diagnose.ends import usual_payer
 from taskmill.diagnose.facts import Job, Pod
 from taskmill.diagnose.finding import Finding, Seen, Stage
 from taskmill.plan.names import job_name
-from taskmill.plan.world import ExecutionWorld, Refusal
+from taskmill.plan.world import ExecutionWorld, Refusal, Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class Attempt:
     job: Job | None
     pod: Pod | None
     finding: Finding
+    refused: Refused | None = None
+    """Why its Job could not be created."""
 
     @property
     def task(self) -> RunSpec:
@@ -33,12 +36,50 @@ class Attempt:
         return self.step.task
 
 
-def observe(world: ExecutionWorld, step: Step) -> Attempt:
-    """The step's attempt as the world shows it."""
-    known = next((s for s in world.execution.status.steps or () if s.id == step.id), None)
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The Jobs and pods of a world, where they are found at once."""
+
+    jobs: dict[str, Job]
+    """Ours, by name."""
+    pods: dict[str, list[Pod]]
+    """By the uid of their Job."""
+    pods_of_step: dict[str, list[Pod]]
+
+
+def family(world: ExecutionWorld) -> Family:
+    """Sort the world's Jobs and pods. Labels are for finding: whoever may create can forge them."""
+    jobs: dict[str, Job] = {}
+    for job in world.jobs:
+        if job.owner_uid == world.execution.meta.uid:
+            jobs.setdefault(job.name, job)
+    pods: dict[str, list[Pod]] = {}
+    of_step: dict[str, list[Pod]] = {}
+    for pod in world.pods:
+        pods.setdefault(pod.owner_uid, []).append(pod)
+        of_step.setdefault(pod.step, []).append(pod)
+    return Family(jobs, pods, of_step)
+
+
+def name_of(world: ExecutionWorld, step: str, number: int) -> str:
+    """Name of the Job of an attempt."""
+    meta = world.execution.meta
+    return job_name(execution=meta.name, uid=meta.uid, step=step, attempt=number)
+
+
+def is_ours(world: ExecutionWorld, job: Job) -> bool:
+    """Whether we created it."""
+    name = name_of(world, job.step, job.attempt)
+    return job.name == name and job.owner_uid == world.execution.meta.uid
+
+
+def observe(world: ExecutionWorld, among: Family, step: Step, known: StepStatus | None) -> Attempt:
+    """The step's newest attempt as the world shows it; `known` is its stored status."""
     number = (known.attempt if known else None) or 1
-    job = _job(world, step, number)
-    if job is None:
+    name = name_of(world, step.id, number)
+    job = among.jobs.get(name)
+    if job is None or (job.step, job.attempt) != (step.id, number):
+        refused = world.refused.get(name)
         if known and known.job_name:
             # It was deleted while nobody watched; the status remembers that it was there.
             finding = Finding(
@@ -49,38 +90,33 @@ def observe(world: ExecutionWorld, step: Step) -> Attempt:
                 started_at=known.started_at,
             )
         else:
-            finding = _uncreated(world)
-        return Attempt(step, number, None, None, finding)
-    pod = _pod(world, job)
+            finding = _uncreated(refused)
+        return Attempt(step, number, None, None, finding, refused)
+    pod = _pod(world, among.pods.get(job.uid, ()), job)
+    heard = world.heard.get(pod.uid if pod else job.uid)
     seen = Seen(
         job,
-        pod,
-        world.events,
+        _with_log(world, pod),
+        heard.events if heard else (),
         job_gone=job.uid in world.gone,
         pod_gone=pod is not None and pod.uid in world.gone,
     )
     return Attempt(step, number, job, pod, diagnose(seen))
 
 
-def is_ours(world: ExecutionWorld, job: Job) -> bool:
-    """Whether we created it: labels are for finding, whoever may create Jobs can forge them."""
-    meta = world.execution.meta
-    name = job_name(execution=meta.name, uid=meta.uid, step=job.step, attempt=job.attempt)
-    return job.name == name and job.owner_uid == meta.uid
-
-
-def _job(world: ExecutionWorld, step: Step, number: int) -> Job | None:
-    for job in world.jobs:
-        if job.step == step.id and job.attempt == number and is_ours(world, job):
-            return job
+def predecessor(world: ExecutionWorld, among: Family, attempt: Attempt) -> Pod | None:
+    """A pod of an earlier attempt whose containers may still run."""
+    for pod in among.pods_of_step.get(attempt.step.id, ()):
+        earlier = pod.attempt < attempt.number
+        if earlier and not pod.ended and pod.uid not in world.gone:
+            return pod
     return None
 
 
-def _pod(world: ExecutionWorld, job: Job) -> Pod | None:
-    pods = [p for p in world.pods if p.owner_uid == job.uid and not _is_former(world, job, p)]
+def _pod(world: ExecutionWorld, pods: Iterable[Pod], job: Job) -> Pod | None:
     # A pod that is there tells more than one that was; the newest more than an older one.
     return max(
-        pods,
+        (pod for pod in pods if not _is_former(world, job, pod)),
         key=lambda pod: (pod.uid not in world.gone, pod.created_at or job.created_at),
         default=None,
     )
@@ -94,8 +130,19 @@ def _is_former(world: ExecutionWorld, job: Job, pod: Pod) -> bool:
     return bool(over and before)
 
 
-def _uncreated(world: ExecutionWorld) -> Finding:
-    refused = world.refused
+def _with_log(world: ExecutionWorld, pod: Pod | None) -> Pod | None:
+    """The pod, its log quoted where outputs have taken the place of the last words."""
+    log = world.logs.get(pod.uid) if pod else None
+    if pod is None or log is None:
+        return pod
+    containers = tuple(
+        replace(c, ended=replace(c.ended, message=log)) if c is pod.main and c.ended else c
+        for c in pod.containers
+    )
+    return replace(pod, containers=containers)
+
+
+def _uncreated(refused: Refused | None) -> Finding:
     if refused is None:
         return Finding(Stage.QUEUED)
     reason = {

@@ -49,6 +49,14 @@ class ReadEvents:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadLog:
+    """Read the end of the log of a pod's main container."""
+
+    pod: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class TellEvent:
     """Record a Kubernetes Event about the object, at most once: what is lost is in the status."""
 
@@ -64,7 +72,43 @@ class CreateExecution:
     body: dict[str, Any]
 
 
-Action = CreateJob | DeleteJob | StopPod | ReadEvents | TellEvent | CreateExecution
+@dataclass(frozen=True, slots=True)
+class DeleteExecution:
+    """Delete a finished execution; its Jobs and pods go with it."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class TryJob:
+    """Ask the API server whether it would take the Job of a Task's generation."""
+
+    body: dict[str, Any]
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class LimitJob:
+    """Set when Kubernetes itself ends a Job, in seconds from its start."""
+
+    name: str
+    uid: str
+    deadline_seconds: int
+
+
+Action = (
+    CreateJob
+    | DeleteJob
+    | LimitJob
+    | StopPod
+    | ReadEvents
+    | ReadLog
+    | TellEvent
+    | CreateExecution
+    | DeleteExecution
+    | TryJob
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,5 +118,5 @@ class Decision:
     status: TaskExecutionStatus | TaskStatus | None = None
     actions: tuple[Action, ...] = ()
     look_at: datetime | None = None
-    trouble: Trouble | None = None
+    troubles: tuple[Trouble, ...] = ()
     """What the next pass is to know of this one."""

@@ -1,4 +1,4 @@
-"""Why an execution must end although its containers would go on: stops, deadlines, clocks."""
+"""Why something must end although its containers would go on: stops, deadlines, clocks."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from taskmill.api.duration import format_duration, parse_duration
+from taskmill.api.execution import StepStatus
 from taskmill.api.meta import rfc3339
-from taskmill.api.reasons import ConditionType, Phase, Reason
+from taskmill.api.reasons import Payer, Phase, Reason
+from taskmill.diagnose.ends import usual_payer
 from taskmill.diagnose.finding import Stage
 from taskmill.diagnose.words import SIGKILL_CODE
 from taskmill.plan.attempt import Attempt
-from taskmill.plan.conditions import find
 from taskmill.plan.job import grace_period, start_timeout
+from taskmill.plan.slots import replaced_by
 from taskmill.plan.world import ExecutionWorld, Trouble
 
 ENDING_MARGIN = timedelta(seconds=10)
@@ -20,20 +22,34 @@ ENDING_MARGIN = timedelta(seconds=10)
 CLOCK_GRAIN = timedelta(seconds=1)
 """Kubernetes cuts times down to seconds: a container may have started this much later."""
 
+OF_ALL = frozenset({Reason.STOPPED, Reason.KILLED, Reason.REPLACED, Reason.DEADLINE_EXCEEDED})
+"""What ends an execution with all its steps; every other reason is one step's own."""
+STOPPED = frozenset({Reason.STOPPED, Reason.KILLED, Reason.REPLACED})
+
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Why an execution must end, decided at `at`."""
+    """Why a step must end, decided at `at`."""
 
     reason: str
     sentence: str
     at: datetime
+    payer: Payer | None = None
+    """Who pays for another attempt."""
 
     @property
     def phase(self) -> Phase:
         """The final phase it leads to."""
-        stopped = self.reason in (Reason.STOPPED, Reason.KILLED)
-        return Phase.STOPPED if stopped else Phase.FAILED
+        return Phase.STOPPED if self.reason in STOPPED else Phase.FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """Why the execution ends with all its steps; `words` begin every step's sentence."""
+
+    reason: Reason
+    words: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,48 +75,65 @@ def deadline_of(world: ExecutionWorld) -> datetime:
     return execution.meta.created_at + timeout
 
 
-def recorded(world: ExecutionWorld) -> Ending | None:
-    """The ending that an earlier pass stored before it began to stop things."""
-    status = world.execution.status
-    target = find(status.conditions, ConditionType.FAILURE_TARGET)
-    if target is None:
+def whole(world: ExecutionWorld, deadline: datetime, now: datetime) -> Whole | None:
+    """Why all of it must end now; None while it may go on."""
+    spec = world.execution.spec
+    if spec and spec.desired_phase:
+        return Whole(Reason.STOPPED, "stopped on request", now)
+    if now >= deadline:
+        return Whole(Reason.DEADLINE_EXCEEDED, passed(deadline), now)
+    if newer := replaced_by(world):
+        return Whole(Reason.REPLACED, f"replaced by {newer}", now)
+    return None
+
+
+def recorded(known: StepStatus | None) -> Ending | None:
+    """The ending that an earlier pass stored before it began to stop the step."""
+    if known is None or known.stopping_since is None or known.reason is None:
         return None
-    return Ending(target.reason, target.message, target.last_transition_time)
+    payer = usual_payer(known.reason) if known.reason in set(Reason) else None
+    return Ending(known.reason, known.failure_message or "", known.stopping_since, payer)
 
 
 def trouble_of(world: ExecutionWorld, attempt: Attempt, now: datetime) -> Trouble | None:
     """What ails the attempt and is fatal when it lasts, since it was seen first."""
-    finding, known = attempt.finding, world.trouble
+    finding = attempt.finding
     if finding.fails_after is None or not finding.reason:
         return None
     job_uid = attempt.job.uid if attempt.job else ""
-    if known and (known.job_uid, known.reason) == (job_uid, finding.reason):
-        return known
+    for known in world.troubles:
+        if (known.job_uid, known.reason) == (job_uid, finding.reason):
+            return known
     return Trouble(job_uid, finding.reason, now)
 
 
+def ended_by(reason: Whole, attempt: Attempt) -> Ending:
+    """How the end of all of it ends one step."""
+    words = f"{reason.words}; step {attempt.step.id} {_doing(attempt)}"
+    return Ending(reason.reason, words, reason.at)
+
+
 def due(
-    world: ExecutionWorld, attempt: Attempt, deadline: datetime, now: datetime
+    world: ExecutionWorld, attempt: Attempt, trouble: Trouble | None, now: datetime
 ) -> Ending | None:
-    """The first ending that is due, in the order of the table of reasons."""
+    """The first ending of its own that is due for a step, in the order of the table of reasons."""
     step, finding = attempt.step, attempt.finding
-    spec = world.execution.spec
-    if spec and spec.desired_phase:
-        return Ending(Reason.STOPPED, f"stopped on request; step {step.id} {_doing(attempt)}", now)
-    if now >= deadline:
-        words = f"{passed(deadline)}; step {step.id} {_doing(attempt)}"
-        return Ending(Reason.DEADLINE_EXCEEDED, words, now)
-    trouble = trouble_of(world, attempt, now)
     if trouble and finding.fails_after is not None and now >= trouble.since + finding.fails_after:
-        return Ending(trouble.reason, f"step {step.id}: {finding.sentence}", now)
+        words = f"step {step.id}: {finding.sentence}"
+        return Ending(trouble.reason, words, now, finding.payer)
     since = finding.since or world.execution.meta.created_at
     clock = clock_of(attempt)
     if clock is None or now < since + clock.length:
         return None
     # The known cause says more than the name of the clock.
-    reason = clock.reason if finding.stage is Stage.RUNNING else finding.reason or clock.reason
+    known = finding.reason if finding.stage is not Stage.RUNNING else None
     told = f": {finding.sentence}" if finding.sentence else ""
-    return Ending(reason, f"step {step.id}: {clock.sentence}{told}", now)
+    return Ending(
+        known or clock.reason,
+        f"step {step.id}: {clock.sentence}{told}",
+        now,
+        finding.payer if known else usual_payer(clock.reason),
+    )
 
 
 def overran(attempt: Attempt, deadline: datetime) -> Ending | None:
@@ -115,7 +148,8 @@ def overran(attempt: Attempt, deadline: datetime) -> Ending | None:
         return Ending(Reason.DEADLINE_EXCEEDED, words, at)
     if limit and finding.started_at and at - finding.started_at > parse_duration(limit):
         words = f"step {step.id}: ran longer than maxRunTime {limit}"
-        return Ending(Reason.MAX_RUN_TIME_EXCEEDED, words, at)
+        reason = Reason.MAX_RUN_TIME_EXCEEDED
+        return Ending(reason, words, at, usual_payer(reason))
     return None
 
 

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from math import ceil
+from types import MappingProxyType
 from typing import Any
 
 from taskmill.api.container import EnvVar
 from taskmill.api.duration import parse_duration
-from taskmill.api.execution import Step
+from taskmill.api.execution import Step, TaskExecutionSpec
 from taskmill.api.meta import API_VERSION
 from taskmill.api.pod import MAIN, PodTemplateMetadata
 from taskmill.api.task import DEFAULT_GRACE_PERIOD, DEFAULT_START_TIMEOUT, RunSpec
-from taskmill.plan import names
+from taskmill.plan import names, outputs
+from taskmill.plan.outputs import unexpanded
 from taskmill.plan.overlay import adds_containers, lay_over
 from taskmill.plan.world import Execution, Limits
 
 BACKSTOP = timedelta(seconds=30)
 """How much later than taskmill itself Kubernetes ends what is overdue, for when we are away."""
 
-Env = tuple[EnvVar, ...]
+Env = Sequence[EnvVar]
 Args = tuple[str, ...] | None
 
 LONGEST = 2**31 - 1
@@ -45,12 +48,7 @@ def start_timeout(task: RunSpec) -> timedelta:
     return parse_duration(given) if given is not None else DEFAULT_START_TIMEOUT
 
 
-def unexpanded(text: str) -> str:
-    """`text` such that it reaches the process as written: Kubernetes expands $(X) and $$."""
-    return text.replace("$", "$$")
-
-
-def build_job(
+def build_job(  # noqa: PLR0913 - all that a Job depends on
     execution: Execution,
     step: Step,
     *,
@@ -58,8 +56,13 @@ def build_job(
     deadline: datetime,
     now: datetime,
     limits: Limits,
+    written: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    memory_limit: str | None = None,
 ) -> dict[str, Any]:
-    """The manifest of the Job that runs `step` once."""
+    """The manifest of the Job that runs `step` once.
+
+    `written`: the outputs of earlier steps; `memory_limit`: instead of the task's own.
+    """
     meta, spec = execution.meta, execution.spec
     assert spec is not None  # noqa: S101 - an unreadable execution never comes this far
     task = step.task
@@ -73,6 +76,11 @@ def build_job(
     }
     if spec.task_ref:
         labels[names.LABEL_TASK] = spec.task_ref.name
+    env = [
+        outputs.filled(variable, written) for variable in _merged(task.env or (), spec.env or ())
+    ]
+    args = spec.args if takes_args(spec, step) else None
+    pod = _with_output(_pod(env, args, task, grace, limits), memory_limit)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -86,13 +94,25 @@ def build_job(
         },
         "spec": {
             "backoffLimit": 0,
-            "activeDeadlineSeconds": _seconds(deadline - now + grace + BACKSTOP),
+            "activeDeadlineSeconds": backstop(deadline, task, now),
             "template": {
                 "metadata": _metadata(task, labels),
-                "spec": _pod(spec.env or (), spec.args, task, grace, limits),
+                "spec": pod,
             },
         },
     }
+
+
+def backstop(deadline: datetime, task: RunSpec, since: datetime) -> int:
+    """Seconds from `since` after which Kubernetes itself ends a Job."""
+    return _seconds(deadline - since + grace_period(task) + BACKSTOP)
+
+
+def takes_args(spec: TaskExecutionSpec, step: Step) -> bool:
+    """Whether the execution's args are for this step."""
+    if spec.task_ref is None or (spec.plan and spec.task_ref.name not in {s.id for s in spec.plan}):
+        return True  # of a plan of one step
+    return step.id == spec.task_ref.name
 
 
 def owner_reference(kind: str, name: str, uid: str) -> dict[str, Any]:
@@ -145,6 +165,25 @@ def _with_last_words(pod: dict[str, Any]) -> dict[str, Any]:
     return pod | {group: [one | policy | one for one in pod[group]] for group in groups}
 
 
+def _with_output(pod: dict[str, Any], memory_limit: str | None) -> dict[str, Any]:
+    """The pod, its main container told where outputs go, wherever the overlay has put that."""
+    containers = []
+    for one in pod["containers"]:
+        container = dict(one)
+        if one["name"] == MAIN:
+            path = one.get("terminationMessagePath") or outputs.FILE
+            told = {"name": outputs.VARIABLE, "value": unexpanded(path)}
+            given = [v for v in one.get("env") or () if v.get("name") != outputs.VARIABLE]
+            # First, so that all others may refer to it.
+            container["env"] = [told, *given]
+            if memory_limit:
+                had = one.get("resources") or {}
+                limits = {**(had.get("limits") or {}), "memory": memory_limit}
+                container["resources"] = {**had, "limits": limits}
+        containers.append(container)
+    return {**pod, "containers": containers}
+
+
 def _container(env: Env, args: Args, task: RunSpec, *, restricted: bool) -> dict[str, Any]:
     container: dict[str, Any] = {"name": MAIN, "image": task.image}
     if task.image_pull_policy:
@@ -156,8 +195,8 @@ def _container(env: Env, args: Args, task: RunSpec, *, restricted: bool) -> dict
         container["command"] = list(task.command)
     if given is not None:
         container["args"] = list(given)
-    if variables := _merged(task.env or (), env):
-        container["env"] = [variable.to_api() for variable in variables]
+    if env:
+        container["env"] = [variable.to_api() for variable in env]
     if task.env_from:
         container["envFrom"] = [source.to_api() for source in task.env_from]
     if task.working_dir:

@@ -20,6 +20,8 @@ LABEL_STEP = f"{GROUP}/step"
 LABEL_ATTEMPT = f"{GROUP}/attempt"
 ANNOTATION_TRIGGER = f"{GROUP}/trigger-hash"
 """On an operator-made execution: the hash of what runs that it was started for."""
+ANNOTATION_SCHEDULED = f"{GROUP}/scheduled-at"
+"""On an operator-made execution: the time of the schedule that it was started for, RFC 3339."""
 
 NAME_LIMIT = 63
 HASH_CHARS = 10
@@ -40,7 +42,8 @@ def readable(stem: str, *parts: str) -> str:
 
 def job_name(*, execution: str, uid: str, step: str, attempt: int) -> str:
     """Name of the Job of one attempt: readable, and unique by the execution's uid."""
-    stem = execution if execution.startswith(step) else f"{execution}-{step}"
+    named = execution == step or execution.startswith(f"{step}-")
+    stem = execution if named else f"{execution}-{step}"
     return readable(stem, uid, step, str(attempt))
 
 
@@ -52,6 +55,11 @@ def execution_name(*, task: str, uid: str, since: int, trigger: str) -> str:
     still makes three.
     """
     return readable(task, uid, str(since), trigger)
+
+
+def scheduled_name(*, task: str, uid: str, time: str) -> str:
+    """Name of the execution for a time of a Task's schedule (RFC 3339): one for each time."""
+    return readable(task, uid, "at", time)
 
 
 def event_name(*, execution: str, uid: str, attempt: int, about: str) -> str:

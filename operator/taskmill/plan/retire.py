@@ -1,47 +1,79 @@
-"""After the verdict: nothing of the execution runs on, and its Job goes when its time has come."""
+"""What is over: nothing of it runs on, and it goes when its time has come."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Collection
+from datetime import datetime, timedelta
 
 from taskmill.api.reasons import ConditionType, Reason
 from taskmill.diagnose.facts import Job, Pod
-from taskmill.plan.attempt import is_ours
+from taskmill.plan.attempt import family, is_ours
 from taskmill.plan.conditions import find
-from taskmill.plan.decision import Action, Decision, DeleteJob, StopPod
-from taskmill.plan.endings import CLOCK_GRAIN, ENDING_MARGIN
+from taskmill.plan.decision import Action, Decision, DeleteExecution, DeleteJob, StopPod
+from taskmill.plan.endings import CLOCK_GRAIN, ENDING_MARGIN, OF_ALL
 from taskmill.plan.world import ExecutionWorld
 
-OVERDUE = frozenset(
-    {Reason.STOPPED, Reason.KILLED, Reason.DEADLINE_EXCEEDED, Reason.MAX_RUN_TIME_EXCEEDED}
-)
-"""Endings by our own hand: the Job goes at once, its verdict being in status."""
+BY_OUR_HAND = OF_ALL | {Reason.MAX_RUN_TIME_EXCEEDED}
+"""Endings after which the Job goes at once, the verdict being in status."""
+LEAST_AGE = timedelta(minutes=2)
+"""How long a finished execution stays at least: a late duplicate of the creation of its Job must
+run into something."""
 
 
 def retire(world: ExecutionWorld, now: datetime) -> Decision:
     """What is left to do of a finished execution."""
-    status = world.execution.status
-    # Not from the end of its containers: we may have been away for longer than the retention.
-    told = find(status.conditions, ConditionType.FINISHED)
-    ended_at = told.last_transition_time if told else status.completed_at or now
-    due_at = ended_at + world.limits.job_retention
+    execution = world.execution
+    actions, look_at = leftovers(world, (), now)
+    ttl = execution.spec.ttl_seconds_after_finished if execution.spec else None
+    if ttl is not None and not execution.meta.deleting:
+        goes_at = _ended_at(world, now) + max(timedelta(seconds=ttl), LEAST_AGE)
+        if now >= goes_at:
+            meta = execution.meta
+            return Decision(None, (*actions, DeleteExecution(meta.name, meta.uid)))
+        look_at = min(filter(None, [look_at, goes_at]))
+    return Decision(None, actions, look_at)
+
+
+def leftovers(
+    world: ExecutionWorld, in_use: Collection[str], now: datetime
+) -> tuple[tuple[Action, ...], datetime | None]:
+    """What to do about the Jobs that are not `in_use` any more, and when to look again."""
     actions: list[Action] = []
-    look_at: datetime | None = None
+    looks: list[datetime] = []
+    final = world.execution.final
+    reasons, pods_of = _reasons(world), family(world).pods
     for job in world.jobs:
-        if not is_ours(world, job) or job.uid in world.gone or job.deleting:
+        if job.name in in_use or job.uid in world.gone or job.deleting or not is_ours(world, job):
             continue
-        pods = [p for p in world.pods if p.owner_uid == job.uid]
+        pods = pods_of.get(job.uid, [])
         over = job.finished or any(_is_over(world, pod) for pod in pods)
-        if not over or status.reason in OVERDUE or now >= due_at:
+        due_at = _ended_at(world, now) + world.limits.job_retention if final else None
+        by_us = reasons.get((job.step, job.attempt)) in BY_OUR_HAND
+        if not over or by_us or (due_at and now >= due_at):
             actions.append(DeleteJob(job.name, job.uid))
             continue
-        looks = [due_at]
+        if due_at:
+            looks.append(due_at)
         for pod in pods:
-            action, look = _end_sidecars(world, pod, job, ended_at, now)
+            action, look = _end_sidecars(world, pod, job, now)
             actions.extend(filter(None, [action]))
             looks.extend(filter(None, [look]))
-        look_at = min(filter(None, [look_at, *looks]))
-    return Decision(None, tuple(actions), look_at)
+    return tuple(actions), min(looks, default=None)
+
+
+def _reasons(world: ExecutionWorld) -> dict[tuple[str, int], Reason | None]:
+    """How each attempt ended, as far as that is kept."""
+    status = world.execution.status
+    earlier = {(a.step, a.attempt): a.reason for a in status.attempts or ()}
+    latest = {(s.id, s.attempt or 1): s.reason for s in status.steps or () if s.phase.final}
+    return earlier | latest
+
+
+def _ended_at(world: ExecutionWorld, now: datetime) -> datetime:
+    # Not from the end of its containers: we may have been away for longer than the retention.
+    status = world.execution.status
+    told = find(status.conditions, ConditionType.FINISHED)
+    return told.last_transition_time if told else status.completed_at or now
 
 
 def _is_over(world: ExecutionWorld, pod: Pod) -> bool:
@@ -50,15 +82,16 @@ def _is_over(world: ExecutionWorld, pod: Pod) -> bool:
 
 
 def _end_sidecars(
-    world: ExecutionWorld, pod: Pod, job: Job, ended_at: datetime, now: datetime
+    world: ExecutionWorld, pod: Pod, job: Job, now: datetime
 ) -> tuple[StopPod | DeleteJob | None, datetime | None]:
     """What outlives the task's container gets its grace period and is stopped in place."""
     ended = pod.main.ended if pod.main else None
     stopped = pod.ended or pod.deleting or pod.uid in world.gone or pod.deadline_seconds == 1
     if ended is None or job.finished or stopped:
         return None, None
+    told_at = _ended_at(world, now) if world.execution.final else ended.finished_at or now
     # A native sidecar is the kubelet's to end, and seconds are cut.
-    at = ended_at + pod.grace_period + CLOCK_GRAIN
+    at = told_at + pod.grace_period + CLOCK_GRAIN
     if now < at:
         return None, at
     if now < at + ENDING_MARGIN:

@@ -1,25 +1,39 @@
-"""The next status of an execution: one function for each thing there is to say."""
+"""The next status of an execution, put together from where its steps stand."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from taskmill.api.execution import StepStatus, TaskExecutionStatus
-from taskmill.api.meta import rfc3339
+from taskmill.api.execution import AttemptStatus, StepStatus, TaskExecutionStatus
 from taskmill.api.reasons import ConditionType, Phase, Reason
-from taskmill.diagnose.finding import Stage
 from taskmill.diagnose.text import gist, sentence
-from taskmill.plan.attempt import Attempt
 from taskmill.plan.conditions import Wanted, find, merged
-from taskmill.plan.endings import Ending, deadline_of, trouble_of
-from taskmill.plan.freeze import steps_of
+from taskmill.plan.endings import OF_ALL, STOPPED, Whole, deadline_of
+from taskmill.plan.freeze import Unresolved, steps_of
+from taskmill.plan.steps import Standing
 from taskmill.plan.world import ExecutionWorld
 
+ATTEMPTS_KEPT = 6
+"""Earlier attempts that are kept of a small plan; a status has to stay small."""
+NAMES_TOLD = 3
 
-def waiting_for_task(world: ExecutionWorld, message: str, now: datetime) -> TaskExecutionStatus:
-    """Pending: its Task is not there."""
-    reason = Reason.WAITING_FOR_TASK
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How an execution ends."""
+
+    phase: Phase
+    reason: str | None = None
+    words: str = ""
+
+
+def waiting(
+    world: ExecutionWorld, reason: Reason, words: str, now: datetime
+) -> TaskExecutionStatus:
+    """Pending, before any step: for its Task, or for its turn."""
+    message = sentence(words)
     return _next(
         world,
         phase=Phase.PENDING,
@@ -29,67 +43,94 @@ def waiting_for_task(world: ExecutionWorld, message: str, now: datetime) -> Task
     )
 
 
+def verdict(standings: Sequence[Standing], why: Whole | None) -> Verdict | None:
+    """The verdict on all steps together; None while something goes on, or may yet start."""
+    if any(one.active for one in standings):
+        return None
+    statuses = [one.status for one in standings if one.status]
+    if failed := _first_failure(statuses):
+        words = (failed.failure_message or "") + _left_out(standings)
+        return Verdict(Phase.FAILED, failed.reason, sentence(words))
+    ended = [status for status in statuses if status.reason in OF_ALL]
+    if ended:
+        # The one that needed force tells most, then one that ran.
+        lead = min(ended, key=lambda s: (s.reason is not Reason.KILLED, s.started_at is None))
+        words = (lead.failure_message or "") + _left_out(standings)
+        return Verdict(lead.phase, lead.reason, sentence(words))
+    if len(statuses) == len(standings):
+        return Verdict(Phase.SUCCEEDED)
+    if why:
+        phase = Phase.STOPPED if why.reason in STOPPED else Phase.FAILED
+        return Verdict(phase, why.reason, sentence(why.words + _left_out(standings)))
+    return None
+
+
+def target(standings: Sequence[Standing]) -> Verdict | None:
+    """The verdict that is certain already, although containers are still ending."""
+    statuses = [one.status for one in standings if one.status]
+    if failed := _first_failure(statuses):
+        return Verdict(Phase.FAILED, failed.reason, failed.failure_message or "")
+    for one in standings:
+        status = one.status
+        if status and status.stopping_since and not status.phase.final and not one.may_follow:
+            return Verdict(Phase.FAILED, status.reason, status.failure_message or "")
+    return None
+
+
 def going_on(
-    world: ExecutionWorld, attempt: Attempt, now: datetime, *, doubted: bool
+    world: ExecutionWorld, standings: Sequence[Standing], now: datetime
 ) -> TaskExecutionStatus:
-    """Pending or Running, and what it waits for; a `doubted` cause is not told yet."""
-    finding = attempt.finding
-    running = finding.stage is Stage.RUNNING
-    phase = Phase.RUNNING if running else Phase.PENDING
-    reason = None if doubted else finding.reason
-    words = "waiting for a node" if doubted else finding.sentence
-    trouble = trouble_of(world, attempt, now)
-    if trouble and finding.fails_after:
-        words = f"{words}; it fails at {rfc3339(trouble.since + finding.fails_after)}"
-    message = sentence(f"step {attempt.step.id}: {words}") if words else None
+    """Pending or Running, and what it waits for."""
+    old = world.execution.status
+    phase = _phase(standings)
+    lead = _lead(standings)
+    reason: str | None = lead.status.reason if lead and lead.status else None
+    certain = target(standings)
+    message = _message(standings, lead)
+    conditions = [Wanted(ConditionType.RECONCILING, True, reason or phase, message or "")]
+    if certain:
+        reason, words = certain.reason, certain.words
+        conditions = [
+            Wanted(ConditionType.RECONCILING, True, "Ending", words),
+            Wanted(ConditionType.FAILURE_TARGET, True, reason or Reason.ERROR, words),
+        ]
+        if all(one.status is None or one.status.stopping_since or one.final for one in standings):
+            message = None
     return _next(
         world,
         phase=phase,
-        reason=reason,
+        reason=None if reason is None else Reason.of(reason),
         message=message,
-        started_at=world.execution.status.started_at or finding.started_at,
-        steps=(_step(attempt, phase, reason),),
-        conditions=_reconciling(world, reason or phase, message or "", now),
-    )
-
-
-def ending(
-    world: ExecutionWorld, why: Ending, attempt: Attempt, now: datetime
-) -> TaskExecutionStatus:
-    """Still running, the verdict known: its containers are about to be stopped."""
-    words = sentence(why.sentence)
-    reconciling = Wanted(ConditionType.RECONCILING, True, "Ending", words)
-    target = Wanted(ConditionType.FAILURE_TARGET, True, why.reason, words)
-    return _next(
-        world,
-        phase=Phase.RUNNING,
-        reason=why.reason,
-        message=None,
-        failure_message=words,
-        started_at=world.execution.status.started_at or attempt.finding.started_at,
-        steps=(_step(attempt, Phase.RUNNING, why.reason),),
-        conditions=_conditions(world, (reconciling, target), now),
+        failure_message=certain.words if certain else None,
+        started_at=_started(old, standings),
+        steps=tuple(one.status for one in standings if one.status) or None,
+        attempts=_attempts(old, standings),
+        conditions=_conditions(world, conditions, now),
     )
 
 
 def final(
-    world: ExecutionWorld, why: Ending | None, attempt: Attempt | None, now: datetime
+    world: ExecutionWorld, standings: Sequence[Standing], how: Verdict, now: datetime
 ) -> TaskExecutionStatus:
-    """The verdict: `why` it had to end, else how the attempt ended by itself."""
-    old, finding = world.execution.status, attempt.finding if attempt else None
-    phase, reason, words = _verdict(why, attempt)
-    started = old.started_at or (finding.started_at if finding else None)
-    completed = (finding.finished_at if finding else None) or now
+    """The verdict."""
+    old = world.execution.status
+    statuses = tuple(one.status for one in standings if one.status)
+    started = _started(old, standings)
+    ends = [status.completed_at for status in statuses if status.completed_at]
+    untimed = any(status.completed_at is None for status in statuses)
+    completed = now if untimed or not ends else max(ends)
+    conditions = _final_conditions(old, how)
     return _next(
         world,
-        phase=phase,
-        reason=reason,
+        phase=how.phase,
+        reason=None if how.reason is None else Reason.of(how.reason),
         message=None,
-        failure_message=words or None,
+        failure_message=how.words or None,
         started_at=started,
         completed_at=max(completed, started) if started else completed,
-        steps=(_step(attempt, phase, reason, words),) if attempt else None,
-        conditions=_conditions(world, _final_conditions(old, phase, reason, words), now),
+        steps=statuses or None,
+        attempts=_attempts(old, standings),
+        conditions=_conditions(world, conditions, now),
     )
 
 
@@ -117,28 +158,82 @@ def freezes_plan(world: ExecutionWorld) -> bool:
     return bare and execution.status.plan is None
 
 
-def _verdict(why: Ending | None, attempt: Attempt | None) -> tuple[Phase, str | None, str]:
-    if why:
-        return why.phase, why.reason, sentence(why.sentence)
-    if attempt is None or attempt.finding.succeeded:
-        return Phase.SUCCEEDED, None, ""
-    finding = attempt.finding
-    words = sentence(f"step {attempt.step.id}: {finding.sentence}")
-    return Phase.FAILED, finding.reason or Reason.ERROR, words
+# -- one sentence for many steps ------------------------------------------------------------------
 
 
-def _final_conditions(
-    old: TaskExecutionStatus, phase: Phase, reason: str | None, words: str
-) -> list[Wanted]:
-    if reason is None:
+def _first_failure(statuses: Iterable[StepStatus]) -> StepStatus | None:
+    failed = [s for s in statuses if s.phase is Phase.FAILED and s.reason not in OF_ALL]
+    # One without a time has never run.
+    return min(failed, key=lambda s: (s.completed_at is None, s.completed_at), default=None)
+
+
+def _left_out(standings: Sequence[Standing]) -> str:
+    left = [one.step.id for one in standings if one.status is None]
+    return f"; not started: {_listed(left)}" if left else ""
+
+
+def _listed(ids: Sequence[str]) -> str:
+    shown = ", ".join(ids[:NAMES_TOLD])
+    return shown if len(ids) <= NAMES_TOLD else f"{shown} and {len(ids) - NAMES_TOLD} more"
+
+
+def _lead(standings: Sequence[Standing]) -> Standing | None:
+    """The step that has most to say: one with a reason, else one that waits, else one that runs."""
+    active = [(one, one.status) for one in standings if one.active and one.status]
+    lead = min(
+        active,
+        key=lambda one: (not one[0].words, one[1].reason is None, one[1].phase is Phase.RUNNING),
+        default=None,
+    )
+    return lead[0] if lead else None
+
+
+def _message(standings: Sequence[Standing], lead: Standing | None) -> str | None:
+    words = f"step {lead.step.id}: {lead.words}" if lead and lead.words else ""
+    if len(standings) > 1:
+        done = sum(one.final for one in standings)
+        running = [
+            one.step.id for one in standings if one.status and one.status.phase is Phase.RUNNING
+        ]
+        doing = f"; running: {_listed(running)}" if running else ""
+        progress = f"{done} of {len(standings)} steps done{doing}"
+        words = f"{words} ({progress})" if words else progress
+    return sentence(words) if words else None
+
+
+def _phase(standings: Sequence[Standing]) -> Phase:
+    begun = any(one.status and one.status.phase is not Phase.PENDING for one in standings)
+    return Phase.RUNNING if begun else Phase.PENDING
+
+
+def _started(old: TaskExecutionStatus, standings: Sequence[Standing]) -> datetime | None:
+    starts = [one.status.started_at for one in standings if one.status and one.status.started_at]
+    return old.started_at or min(starts, default=None)
+
+
+def _attempts(
+    old: TaskExecutionStatus, standings: Sequence[Standing]
+) -> tuple[AttemptStatus, ...] | None:
+    new = [one.record for one in standings if one.record]
+    if not new:
+        return old.attempts
+    kept = max(ATTEMPTS_KEPT, len(standings) // 2)
+    return (*(old.attempts or ()), *new)[-kept:]
+
+
+# -- what every write carries ---------------------------------------------------------------------
+
+
+def _final_conditions(old: TaskExecutionStatus, how: Verdict) -> list[Wanted]:
+    if how.reason is None:
         return [
-            Wanted(ConditionType.COMPLETE, True, phase),
-            Wanted(ConditionType.FINISHED, True, phase),
+            Wanted(ConditionType.COMPLETE, True, how.phase),
+            Wanted(ConditionType.FINISHED, True, how.phase),
         ]
     types = [ConditionType.FAILED, ConditionType.FINISHED, ConditionType.STALLED]
     if find(old.conditions, ConditionType.FAILURE_TARGET):
         types.append(ConditionType.FAILURE_TARGET)
-    return [Wanted(kind, True, reason, words) for kind in types]
+    return [Wanted(kind, True, how.reason, how.words) for kind in types]
 
 
 def _reconciling(world: ExecutionWorld, reason: str, message: str, now: datetime) -> object:
@@ -155,8 +250,9 @@ def _next(world: ExecutionWorld, **changes: object) -> TaskExecutionStatus:
     """The stored status with `changes` and what every write carries."""
     execution = world.execution
     old = execution.status
-    if freezes_plan(world) and (steps := steps_of(execution, world.task)):
-        changes["plan"] = steps
+    if freezes_plan(world):
+        plan = steps_of(execution, world.tasks)
+        changes["plan"] = None if isinstance(plan, Unresolved) else plan
     return old.model_copy(
         update={
             "observed_generation": execution.meta.generation,
@@ -165,23 +261,4 @@ def _next(world: ExecutionWorld, **changes: object) -> TaskExecutionStatus:
             "status_version": (old.status_version or 0) + 1,
             **changes,
         }
-    )
-
-
-def _step(attempt: Attempt, phase: Phase, reason: str | None, words: str = "") -> StepStatus:
-    finding, job, pod = attempt.finding, attempt.job, attempt.pod
-    ended = phase.final
-    return StepStatus(
-        id=attempt.step.id,
-        phase=phase,
-        reason=reason,
-        failure_message=words or None,
-        exit_code=finding.exit_code if ended else None,
-        signal=finding.signal if ended else None,
-        job_name=job.name if job else None,
-        pod_name=pod.name if pod else None,
-        node=(pod.node or None) if pod else None,
-        attempt=attempt.number,
-        started_at=finding.started_at,
-        completed_at=finding.finished_at if ended else None,
     )

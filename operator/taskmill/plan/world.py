@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -10,6 +11,7 @@ from taskmill.api.execution import TaskExecutionSpec, TaskExecutionStatus
 from taskmill.api.reasons import Reason
 from taskmill.api.task import DEFAULT_TIMEOUT, TaskSpec, TaskStatus
 from taskmill.diagnose.facts import Event, Job, Pod
+from taskmill.plan.names import ANNOTATION_SCHEDULED, ANNOTATION_TRIGGER
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,12 @@ class Execution:
     invalid: str = ""
 
     @property
+    def automatic(self) -> bool:
+        """Whether taskmill made it, for a change of its Task or a time of its schedule."""
+        marks = {ANNOTATION_TRIGGER, ANNOTATION_SCHEDULED}
+        return bool(self.meta.task_uid) and not marks.isdisjoint(self.meta.annotations)
+
+    @property
     def final(self) -> bool:
         """Whether it has its verdict."""
         return self.status.phase is not None and self.status.phase.final
@@ -101,27 +109,56 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """The Events about a Job or pod, and when they were read."""
+
+    events: tuple[Event, ...]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """The API server's answer to a dry run of a Task's Job."""
+
+    generation: int
+    """Of the Task."""
+    message: str
+    """Why it would be refused; "" when it would not."""
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutionWorld:
     """Everything a decision about one execution looks at."""
 
     execution: Execution
     limits: Limits = Limits()
-    task: Task | None = None
-    """The Task of taskRef, when it exists."""
+    tasks: Mapping[str, Task] = field(default_factory=dict)
+    """The Task of taskRef and those it depends on, by name, as far as they exist."""
     owner_alive: bool = True
     """Whether it has no owner, or one that exists and is not being deleted."""
     jobs: tuple[Job, ...] = ()
     pods: tuple[Pod, ...] = ()
     gone: frozenset[str] = frozenset()
     """uids of the Jobs and pods above that were seen and exist no more."""
-    events: tuple[Event, ...] = ()
-    events_at: datetime | None = None
-    """When the Events were read."""
-    refused: Refused | None = None
-    trouble: Trouble | None = None
+    rivals: tuple[Execution, ...] = ()
+    """The other unfinished executions that taskmill made for the same Task."""
+    heard: Mapping[str, Heard] = field(default_factory=dict)
+    """Events by the uid of what they are about."""
+    logs: Mapping[str, str] = field(default_factory=dict)
+    """The end of the log of a pod's main container, by the pod's uid, where it was read."""
+    refused: Mapping[str, Refused] = field(default_factory=dict)
+    """By the name of the Job."""
+    troubles: tuple[Trouble, ...] = ()
     """What the last pass said."""
     written_at: datetime | None = None
     """When this process last wrote the status."""
+
+    @property
+    def task(self) -> Task | None:
+        """The Task of taskRef, when it exists."""
+        spec = self.execution.spec
+        return self.tasks.get(spec.task_ref.name) if spec and spec.task_ref else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +169,9 @@ class TaskWorld:
     limits: Limits = Limits()
     executions: tuple[Execution, ...] = ()
     """All that name it in taskRef, whoever made them."""
-    refused: Refused | None = None
-    """Why its last execution could not be created."""
+    tasks: Mapping[str, Task] = field(default_factory=dict)
+    """Itself and those it depends on, by name, as far as they exist."""
+    refused: Mapping[str, Refused] = field(default_factory=dict)
+    """Why an execution could not be created, by its name."""
+    tried: Tried | None = None
     written_at: datetime | None = None

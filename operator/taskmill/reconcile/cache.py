@@ -11,16 +11,19 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar
 
-from taskmill.diagnose.facts import Event, Job, Pod, parse_job, parse_pod
+from taskmill.diagnose.facts import Job, Pod, parse_job, parse_pod
 from taskmill.plan import names
+from taskmill.plan.slots import IN_TURN
 from taskmill.plan.world import (
     Execution,
     ExecutionWorld,
+    Heard,
     Limits,
     Meta,
     Refused,
     Task,
     TaskWorld,
+    Tried,
     Trouble,
 )
 from taskmill.reconcile.parse import parse_execution, parse_task
@@ -99,10 +102,12 @@ class _Children(Generic[C]):
 class Memory:
     """What this process knows of one of our objects beyond what the API stores."""
 
-    refused: Refused | None = None
-    trouble: Trouble | None = None
-    events: tuple[Event, ...] = ()
-    events_at: datetime | None = None
+    refused: dict[str, Refused] = field(default_factory=dict)
+    """By the name of what could not be created."""
+    troubles: tuple[Trouble, ...] = ()
+    heard: dict[str, Heard] = field(default_factory=dict)
+    logs: dict[str, str] = field(default_factory=dict)
+    tried: Tried | None = None
     written_at: datetime | None = None
 
 
@@ -119,6 +124,8 @@ class Cache:
         self._tasks: dict[Key, Task] = {}
         self._executions: dict[Key, Execution] = {}
         self._by_task: dict[Key, set[Key]] = {}
+        self._dependents: dict[Key, set[Key]] = {}
+        """Which Tasks name a Task in dependsOn, whether that exists or not."""
         self._families: dict[Key, _Family] = {}
         self._memories: dict[Key, Memory] = {}
         self._homes: dict[str, Key] = {}
@@ -131,10 +138,19 @@ class Cache:
     def observe_task(self, raw: JsonObject) -> Key | None:
         """Take in a Task; its key when that is news."""
         key = _key(Kind.TASK, raw)
-        task = parse_task(raw, self._tasks.get(key))
+        former = self._tasks.get(key)
+        task = parse_task(raw, former)
         if not self._take(self._tasks, key, task):
             return None
+        self._depend(key, former, task)
         return key
+
+    def _depend(self, key: Key, former: Task | None, task: Task | None) -> None:
+        before, after = (set(_depends_on(one)) for one in (former, task))
+        for name in before - after:
+            self._discard(self._dependents, Key(Kind.TASK, key.namespace, name), key)
+        for name in after - before:
+            self._dependents.setdefault(Key(Kind.TASK, key.namespace, name), set()).add(key)
 
     def observe_execution(self, raw: JsonObject) -> Key | None:
         """Take in a TaskExecution; its key when that is news."""
@@ -169,6 +185,7 @@ class Cache:
             if known_task is None or known_task.meta.uid != uid:
                 return False
             del self._tasks[key]
+            self._depend(key, known_task, None)
         else:
             known = self._executions.get(key)
             if known is None or known.meta.uid != uid:
@@ -181,10 +198,15 @@ class Cache:
         return True
 
     def _unlink(self, task: Key | None, execution: Key) -> None:
-        if task and (siblings := self._by_task.get(task)):
-            siblings.discard(execution)
-            if not siblings:
-                del self._by_task[task]
+        if task:
+            self._discard(self._by_task, task, execution)
+
+    @staticmethod
+    def _discard(index: dict[Key, set[Key]], key: Key, member: Key) -> None:
+        if members := index.get(key):
+            members.discard(member)
+            if not members:
+                del index[key]
 
     def task_of(self, key: Key) -> Key | None:
         """The Task an execution names in its taskRef."""
@@ -195,6 +217,32 @@ class Cache:
     def executions_of(self, task: Key) -> Iterable[Key]:
         """The executions that name the Task."""
         return tuple(self._by_task.get(task, ()))
+
+    def waiting_for(self, task: Key) -> Iterable[Key]:
+        """What may have waited for this Task: others that depend on it, and the runs of all."""
+        found, todo = {task: None}, [task]
+        while todo:
+            for above in self._dependents.get(todo.pop(), ()):
+                if above not in found:
+                    found[above] = None
+                    todo.append(above)
+        runs = (key for one in found for key in self._by_task.get(one, ()))
+        others = (one for one in found if one != task)
+        return (*others, *(key for key in runs if not self._executions[key].final))
+
+    def rivals_of(self, key: Key) -> Iterable[Key]:
+        """The runs of the same Task that wait for their turn, or may lose it, with this one."""
+        task_key = self.task_of(key)
+        task = self._tasks.get(task_key) if task_key else None
+        spec = task.spec if task else None
+        if task_key is None or spec is None or spec.concurrency_policy not in IN_TURN:
+            return ()
+        siblings = self._by_task.get(task_key, ())
+        return tuple(
+            one
+            for one in siblings
+            if one != key and self._executions[one].automatic and not self._executions[one].final
+        )
 
     def everything(self) -> Iterable[Key]:
         """Every object of ours."""
@@ -230,7 +278,8 @@ class Cache:
         key = child_key(raw)
         if key is None:
             return None
-        return key if self._adopt(self._family(key).pods, parse_pod(raw), key, raw) else None
+        pod = parse_pod(raw, step_label=names.LABEL_STEP, attempt_label=names.LABEL_ATTEMPT)
+        return key if self._adopt(self._family(key).pods, pod, key, raw) else None
 
     def _adopt(self, children: _Children[C], child: C, key: Key, raw: JsonObject) -> bool:
         self._homes[child.uid] = key
@@ -254,7 +303,13 @@ class Cache:
         """Drop tombstones that nobody will ask about."""
         family = self._families.get(key)
         execution = self._executions.get(key)
-        if family is None or (execution and not execution.final):
+        if execution and not execution.final:
+            return
+        if memory := self._memories.get(key):
+            memory.heard.clear()
+            memory.logs.clear()
+            memory.refused.clear()
+        if family is None:
             return
         for uid in (*family.jobs.purge(), *family.pods.purge()):
             self._homes.pop(uid, None)
@@ -274,14 +329,12 @@ class Cache:
             return None
         family = self._families.get(key) or _Family()
         memory = self._memories.get(key) or Memory()
-        task_key = self.task_of(key)
-        task = self._tasks.get(task_key) if task_key else None
         owner = execution.meta
         owner_task = self._tasks.get(Key(Kind.TASK, key.namespace, owner.task_name))
         return ExecutionWorld(
             execution=execution,
             limits=limits,
-            task=task,
+            tasks=self._tasks_of(key, execution),
             owner_alive=not owner.task_uid
             or (
                 owner_task is not None
@@ -291,12 +344,35 @@ class Cache:
             jobs=tuple(family.jobs),
             pods=tuple(family.pods),
             gone=frozenset(family.jobs.gone | family.pods.gone),
-            events=memory.events,
-            events_at=memory.events_at,
+            rivals=tuple(self._executions[rival] for rival in self.rivals_of(key)),
+            heard=memory.heard,
+            logs=memory.logs,
             refused=memory.refused,
-            trouble=memory.trouble,
+            troubles=memory.troubles,
             written_at=memory.written_at,
         )
+
+    def _tasks_of(self, key: Key, execution: Execution) -> dict[str, Task]:
+        """The Task an execution names; all that it depends on where a plan is yet to be made."""
+        task_key = self.task_of(key)
+        if task_key is None:
+            return {}
+        resolved = (execution.spec and execution.spec.plan) or execution.status.plan
+        if not resolved and not execution.final:
+            return self._with_dependencies(task_key)
+        task = self._tasks.get(task_key)
+        return {task_key.name: task} if task else {}
+
+    def _with_dependencies(self, key: Key) -> dict[str, Task]:
+        found: dict[str, Task] = {}
+        todo = [key.name]
+        while todo:
+            name = todo.pop()
+            task = self._tasks.get(Key(Kind.TASK, key.namespace, name))
+            if task and name not in found:
+                found[name] = task
+                todo.extend(_depends_on(task))
+        return found
 
     def task_world(self, key: Key, limits: Limits) -> TaskWorld | None:
         """The picture of one Task; None when it is gone."""
@@ -308,9 +384,15 @@ class Cache:
             task=task,
             limits=limits,
             executions=tuple(self._executions[e] for e in self._by_task.get(key, ())),
+            tasks=self._with_dependencies(key),
             refused=memory.refused,
+            tried=memory.tried,
             written_at=memory.written_at,
         )
+
+
+def _depends_on(task: Task | None) -> tuple[str, ...]:
+    return (task.spec.depends_on or ()) if task and task.spec else ()
 
 
 def child_key(raw: JsonObject) -> Key | None:

@@ -22,12 +22,12 @@ class Feed:
     def task(self, raw: JsonObject) -> None:
         """A Task was created or changed; its executions may have waited for it."""
         if key := self._cache.observe_task(raw):
-            self._add(key, *self._cache.executions_of(key))
+            self._add(key, *self._cache.waiting_for(key))
 
     def execution(self, raw: JsonObject) -> None:
         """A TaskExecution was created or changed."""
         if key := self._cache.observe_execution(raw):
-            self._add(key)
+            self._add(key, *self._cache.rivals_of(key))
             if task := self._cache.task_of(key):
                 self._queue.add_in(task, ROLL_UP_IN)
 
@@ -53,10 +53,10 @@ class Feed:
 
     def gone(self, key: Key, uid: str) -> None:
         """One of our own objects is gone."""
-        task = self._cache.task_of(key)
-        executions = self._cache.executions_of(key)
+        task, rivals = self._cache.task_of(key), self._cache.rivals_of(key)
+        others = self._cache.waiting_for(key)
         if self._cache.drop(key, uid):
-            self._add(task, *executions)
+            self._add(task, *rivals, *others)
 
     def _add(self, *keys: Key | None) -> None:
         for key in keys:

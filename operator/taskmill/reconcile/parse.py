@@ -8,10 +8,10 @@ from pydantic import BaseModel, ValidationError
 from taskmill.api.execution import TaskExecutionSpec, TaskExecutionStatus
 from taskmill.api.meta import API_VERSION, parse_rfc3339
 from taskmill.api.task import TaskSpec, TaskStatus
-from taskmill.plan.names import ANNOTATION_TRIGGER
+from taskmill.plan.names import ANNOTATION_SCHEDULED, ANNOTATION_TRIGGER
 from taskmill.plan.world import Execution, Meta, Task
 
-ANNOTATIONS = frozenset({ANNOTATION_TRIGGER})
+ANNOTATIONS = frozenset({ANNOTATION_TRIGGER, ANNOTATION_SCHEDULED})
 """Those that decisions look at."""
 
 M = TypeVar("M", bound=BaseModel)

@@ -4,12 +4,14 @@ No policy lives here. A pass that fails anywhere is run again from the start; ev
 be repeated.
 """
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
 from taskmill.api.meta import API_VERSION
+from taskmill.api.pod import MAIN
 from taskmill.diagnose.facts import parse_event
 from taskmill.kube.client import EVENTS, EXECUTIONS, JOBS, PODS, TASKS, KubeClient, Resource
 from taskmill.kube.errors import (
@@ -30,12 +32,16 @@ from taskmill.plan.decision import (
     Action,
     CreateExecution,
     CreateJob,
+    DeleteExecution,
     DeleteJob,
+    LimitJob,
     ReadEvents,
+    ReadLog,
     StopPod,
     TellEvent,
+    TryJob,
 )
-from taskmill.plan.world import Execution, Limits, Meta, Refusal, Refused, Task
+from taskmill.plan.world import Execution, Heard, Limits, Meta, Refusal, Refused, Task, Tried
 from taskmill.reconcile.cache import Cache, JsonObject, Key, Kind
 from taskmill.reconcile.feed import ROLL_UP_IN
 from taskmill.reconcile.gate import Gate, NoPlaceError
@@ -48,6 +54,14 @@ log = logging.getLogger(__name__)
 
 EVENTS_KEPT = 20
 """Newest Events that are looked at."""
+LOG_LINES = 20
+LOG_BYTES = LOG_LINES * 16 * 1024
+"""How much of the end of a log is read for its last words; longer lines are broken by the container
+runtime, and what exceeds the limit is the very end."""
+AT_ONCE = 8
+"""Creations of one execution under way at the same time."""
+CREATING = timedelta(seconds=0.5)
+"""How long a pass goes on creating: what is to be stopped meanwhile is seen by the next one."""
 
 RESOURCES = {Kind.TASK: TASKS, Kind.EXECUTION: EXECUTIONS}
 
@@ -103,7 +117,7 @@ class Reconciler:
         self._doubted.clear()
         self._outage = Outage(self._queue.add_in)
         for key in self._cache.everything():
-            self._cache.memory(key).trouble = None
+            self._cache.memory(key).troubles = ()
             self._queue.add(key)
 
     async def work(self) -> None:
@@ -156,7 +170,7 @@ class Reconciler:
             if world is None:
                 return
             old, decision = world.execution, executions.decide(world, now)
-            self._cache.memory(key).trouble = decision.trouble
+            self._cache.memory(key).troubles = decision.troubles
         else:
             task_world = self._cache.task_world(key, self._limits)
             if task_world is None:
@@ -165,8 +179,13 @@ class Reconciler:
         if decision.status is not None:
             patch = merge_patch(old.status.to_api(), decision.status.to_api())
             await self._store(key, old.meta, patch, now)
+        creations = [action for action in decision.actions if isinstance(action, CreateJob)]
+        if creations and await self._reread(key, old.meta):
+            return
         for action in decision.actions:
-            await self._act(key, old.meta, action, now)
+            if not isinstance(action, CreateJob):
+                await self._act(key, old.meta, action, now)
+        await self._create_jobs(key, old.meta, creations, now)
         if decision.actions:
             # What they changed decides what is next. Not at once: should they change nothing,
             # that must not become a loop.
@@ -200,14 +219,16 @@ class Reconciler:
 
     async def _act(self, key: Key, meta: Meta, action: Action, now: datetime) -> None:
         match action:
-            case CreateJob(body):
-                await self._create_job(key, meta, body, now)
+            case CreateJob():
+                await self._create_jobs(key, meta, [action], now)
             case DeleteJob(name, job_uid):
                 await self._delete_job(key, name, job_uid)
+            case LimitJob(name, job_uid, seconds):
+                await self._limit_job(key, name, job_uid, seconds)
             case StopPod(name, pod_uid):
                 await self._stop_pod(key, name, pod_uid)
-            case ReadEvents(about):
-                await self._read_events(key, about, now)
+            case ReadEvents() | ReadLog():
+                await self._look_up(key, action, now)
             case TellEvent(name, reason, message):
                 event = warning(
                     {
@@ -225,33 +246,72 @@ class Reconciler:
                 await self._tell_event(key, event)
             case CreateExecution(body):
                 await self._create_execution(key, meta, body, now)
+            case DeleteExecution(name, execution_uid):
+                await self._delete_execution(key, name, execution_uid)
+            case TryJob(body, generation):
+                await self._try_job(key, body, generation, now)
             case _:
                 assert_never(action)
 
-    async def _create_job(self, key: Key, meta: Meta, body: JsonObject, now: datetime) -> None:
+    async def _reread(self, key: Key, meta: Meta) -> bool:
+        """Whether the execution had to be read before its first creation, and is decided anew."""
         old = meta.created_at < self._since and meta.uid not in self._read
-        if old or meta.uid in self._doubted:
-            # Another process, or a request without an answer, may have come this far already.
-            await self._refresh(key)
-            self._doubted.discard(meta.uid)
-            self._read.add(meta.uid)
-            return
-        job = await self._create(JOBS, key, body, meta.uid, now)
-        if job is not None:
-            self._cache.observe_job(job)
+        if not old and meta.uid not in self._doubted:
+            return False
+        # Another process, or a request without an answer, may have come this far already.
+        await self._refresh(key)
+        self._doubted.discard(meta.uid)
+        self._read.add(meta.uid)
+        return True
+
+    async def _create_jobs(
+        self, key: Key, meta: Meta, wanted: Sequence[CreateJob], now: datetime
+    ) -> None:
+        for first in range(0, len(wanted), AT_ONCE):
+            jobs = await asyncio.gather(
+                *(
+                    self._create(JOBS, key, one.body, meta.uid, now)
+                    for one in wanted[first : first + AT_ONCE]
+                ),
+                return_exceptions=True,
+            )
+            for job in jobs:
+                if isinstance(job, dict):
+                    self._cache.observe_job(job)
+            for error in jobs:
+                if isinstance(error, BaseException):
+                    raise error
+            if self._clock() - now > CREATING:
+                return
 
     async def _create_execution(
         self, key: Key, meta: Meta, body: JsonObject, now: datetime
     ) -> None:
         execution = await self._create(EXECUTIONS, key, body, meta.uid, now)
         if execution is not None and (made := self._cache.observe_execution(execution)):
-            self._queue.add(made)
+            for one in (made, *self._cache.rivals_of(made)):
+                self._queue.add(one)
+
+    async def _try_job(self, key: Key, body: JsonObject, generation: int, now: datetime) -> None:
+        """Only what the manifest is to blame for counts: there may be room or rights later."""
+        self._check_leading()
+        message = ""
+        try:
+            await self._client.create(JOBS, key.namespace, body, dry_run=True)
+        except (Unauthorized, Unreachable):
+            raise
+        except ApiError as error:
+            answer = refused(error, now, None)
+            # A webhook with side effects refuses every dry run, whatever it is of.
+            blames = answer.kind is Refusal.FINAL and "dry run" not in answer.message
+            message = answer.message if blames else ""
+        self._cache.memory(key).tried = Tried(generation, message, now)
 
     async def _create(
         self, resource: Resource, key: Key, body: JsonObject, owner: str, now: datetime
     ) -> JsonObject | None:
         """The created object, or the same one from an earlier try; None when it was refused."""
-        memory, name = self._cache.memory(key), body["metadata"]["name"]
+        memory, name = self._cache.memory(key).refused, body["metadata"]["name"]
         with self._creations.place(key):
             self._check_leading()
             try:
@@ -260,7 +320,7 @@ class Reconciler:
                 made = await self._client.get(resource, key.namespace, name)
                 if not _is_ours(made, body, owner):
                     words = f"{error.message} and is not ours"
-                    memory.refused = Refused(Refusal.FINAL, words, now, now + TRY_AGAIN)
+                    memory[name] = Refused(Refusal.FINAL, words, now, now + TRY_AGAIN)
                     return None
             except (Unauthorized, Unreachable):
                 raise
@@ -268,10 +328,28 @@ class Reconciler:
                 log.info("%s: %s %s refused: %s", key, resource, name, error)
                 if isinstance(error, UnknownOutcome) and resource is JOBS:
                     self._doubted.add(owner)
-                memory.refused = refused(error, now, memory.refused)
+                memory[name] = refused(error, now, memory.get(name))
                 return None
-        memory.refused = None
+        memory.pop(name, None)
         return made
+
+    async def _limit_job(self, key: Key, name: str, uid: str, seconds: int) -> None:
+        self._check_leading()
+        body = {"metadata": {"uid": uid}, "spec": {"activeDeadlineSeconds": seconds}}
+        try:
+            self._cache.observe_job(await self._client.patch(JOBS, key.namespace, name, body))
+        except (NotFound, Conflict):
+            self._cache.bury(uid)
+
+    async def _delete_execution(self, key: Key, name: str, uid: str) -> None:
+        self._check_leading()
+        try:
+            await self._client.delete(EXECUTIONS, key.namespace, name, uid=uid)
+        except (NotFound, Conflict):
+            log.debug("%s: TaskExecution %s was gone", key, name)
+        gone = Key(Kind.EXECUTION, key.namespace, name)
+        if self._cache.uid(gone) == uid:
+            self._forget(gone)
 
     async def _delete_job(self, key: Key, name: str, uid: str) -> None:
         self._check_leading()
@@ -312,6 +390,12 @@ class Reconciler:
 
     # -- reads --
 
+    async def _look_up(self, key: Key, action: ReadEvents | ReadLog, now: datetime) -> None:
+        if isinstance(action, ReadEvents):
+            await self._read_events(key, action.uid, now)
+        else:
+            await self._read_log(key, action.pod, action.uid)
+
     async def _read_events(self, key: Key, about: str, now: datetime) -> None:
         memory = self._cache.memory(key)
         try:
@@ -325,7 +409,19 @@ class Reconciler:
             log.warning("%s: its Events cannot be read: %s", key, error)
             raw = []
         events = sorted(map(parse_event, raw), key=lambda e: e.at or now)
-        memory.events, memory.events_at = tuple(events[-EVENTS_KEPT:]), now
+        memory.heard[about] = Heard(tuple(events[-EVENTS_KEPT:]), now)
+
+    async def _read_log(self, key: Key, pod: str, uid: str) -> None:
+        try:
+            text = await self._client.log(
+                key.namespace, pod, MAIN, lines=LOG_LINES, most_bytes=LOG_BYTES
+            )
+        except ApiError as error:
+            # It only explains: the verdict does without. A node that is away looks like an API
+            # server that is, and may never come back.
+            log.info("%s: the log of pod %s cannot be read: %s", key, pod, error)
+            text = ""
+        self._cache.memory(key).logs[uid] = text
 
     async def _refresh(self, key: Key) -> None:
         """Replace what is cached by what is stored."""
@@ -339,7 +435,11 @@ class Reconciler:
 
     def _forget(self, key: Key) -> None:
         """It is gone; whoever looks at it has to look again."""
-        others = (self._cache.task_of(key), *self._cache.executions_of(key))
+        others = (
+            self._cache.task_of(key),
+            *self._cache.rivals_of(key),
+            *self._cache.waiting_for(key),
+        )
         if (uid := self._cache.uid(key)) and self._cache.drop(key, uid):
             for other in filter(None, others):
                 self._queue.add(other)
@@ -349,6 +449,8 @@ class Reconciler:
             self._cache.observe_task(raw)
             return
         self._cache.observe_execution(raw)
+        for rival in self._cache.rivals_of(key):
+            self._queue.add(rival)
         if task := self._cache.task_of(key):
             self._queue.add_in(task, ROLL_UP_IN)
 

@@ -124,7 +124,9 @@ class Case:
         return self.title.replace(" ", "-")
 
     def execution(self) -> Json:
-        spec: Json = {"plan": [{"id": "main", "task": self.runs}]}
+        # Once: it is the first attempt that is looked at.
+        runs = {"infraRetries": 0, **self.runs}
+        spec: Json = {"plan": [{"id": "main", "task": runs}]}
         if self.deadline is not None:
             at = datetime.now(UTC) + timedelta(seconds=self.deadline)
             spec["deadline"] = at.isoformat(timespec="milliseconds")

@@ -18,6 +18,7 @@ RUN = {
         {"name": "B", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}},
         {"name": "C", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         {"name": "D", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "divisor": 1}}},
+        {"name": "E", "valueFrom": {"output": {"step": "prepare", "key": "version"}}},
     ],
     "envFrom": [{"prefix": "P_", "secretRef": {"name": "s"}}, {"configMapRef": {"name": "c"}}],
     "workingDir": "/src",
@@ -31,6 +32,14 @@ RUN = {
     "startTimeout": "5m",
     "queueTimeout": "1h",
     "gracePeriod": "0s",
+    "retry": {
+        "limit": 3,
+        "onExitCodes": [75, 111],
+        "backoff": {"initial": "0s", "factor": 3, "max": "1h"},
+        "onOOM": {"memoryPercent": 200, "max": "8Gi"},
+        "onNodeLost": "Now",
+    },
+    "infraRetries": 0,
 }
 TASK = {
     "apiVersion": "taskmill.dev/v1alpha1",
@@ -41,7 +50,17 @@ TASK = {
         "info": {"title": "t", "description": "d", "owner": "o", "source": "s"},
         "rerun": "1",
         "timeout": "51h",
+        "dependsOn": ["prepare"],
         "trigger": "Manual",
+        "schedule": {
+            "cron": "H 2 * * *",
+            "timeZone": "Europe/Berlin",
+            "startingDeadline": "10m",
+        },
+        "concurrencyPolicy": "Queue",
+        "maxQueued": 0,
+        "suspend": False,
+        "history": {"succeeded": 0, "failed": 1, "ttl": "720h"},
     },
     "status": {
         "phase": "Failed",
@@ -56,6 +75,9 @@ TASK = {
         "active": 0,
         "lastTriggered": {"generation": 3, "hash": "1:abc"},
         "lastSuccessfulTime": "2026-11-24T11:00:00Z",
+        "lastScheduleTime": "2026-11-24T10:00:00Z",
+        "nextScheduleTime": "2026-11-25T10:00:00Z",
+        "lastSkipped": {"time": "2026-11-23T10:00:00Z", "message": "m"},
         "observedGeneration": 3,
         "conditions": [
             {
@@ -69,7 +91,7 @@ TASK = {
         ],
     },
 }
-PLAN = [{"id": "build", "label": "Build", "task": RUN}]
+PLAN = [{"id": "build", "label": "Build", "dependsOn": ["prepare"], "task": RUN}]
 EXECUTION = {
     "apiVersion": "taskmill.dev/v1alpha1",
     "kind": "TaskExecution",
@@ -82,6 +104,7 @@ EXECUTION = {
         "env": [{"name": "A", "value": "1"}],
         "args": ["-v"],
         "startedBy": "system:serviceaccount:taskmill:operator",
+        "ttlSecondsAfterFinished": 0,
     },
     "status": {
         "phase": "Stopped",
@@ -105,9 +128,26 @@ EXECUTION = {
                 "jobName": "j",
                 "podName": "p",
                 "node": "n",
-                "attempt": 1,
+                "attempt": 2,
+                "infraRetries": 1,
+                "nextAttemptAt": "2026-11-24T11:59:00Z",
+                "memoryLimit": "1Gi",
+                "stoppingSince": "2026-11-24T12:00:30Z",
+                "output": {"version": "1.2", "empty": ""},
                 "startedAt": "2026-11-24T12:00:00Z",
                 "completedAt": "2026-11-24T12:01:00Z",
+            }
+        ],
+        "attempts": [
+            {
+                "step": "build",
+                "attempt": 1,
+                "reason": "Evicted",
+                "message": "m",
+                "exitCode": 143,
+                "jobName": "j",
+                "startedAt": "2026-11-24T11:57:00Z",
+                "completedAt": "2026-11-24T11:58:00Z",
             }
         ],
         "conditions": TASK["status"]["conditions"],
@@ -129,7 +169,7 @@ def test_the_objects_above_do_have_every_field(model, sent):
     # Fields that exclude each other have an object of their own.
     assert unset(read) <= {"script", "value", "value_from", "secret_ref", "config_map_ref"} | {
         "prefix", "optional", "secret_key_ref", "config_map_key_ref", "field_ref", "api_version",
-        "resource_field_ref", "container_name", "divisor",
+        "resource_field_ref", "output", "container_name", "divisor",
         "creation_timestamp", "deletion_timestamp", "labels", "annotations", "owner_references",
         "finalizers",
     }  # fmt: skip
@@ -193,15 +233,19 @@ def test_what_runs_is_what_the_design_marks():
     assert frozenset(
         {
             "image", "command", "args", "script", "env", "env_from", "working_dir", "resources",
-            "service_account_name", "pod_template", "rerun",
+            "service_account_name", "pod_template", "rerun", "depends_on",
         }
     ) == WHAT_RUNS  # fmt: skip
     assert set(TaskSpec.model_fields) >= WHAT_RUNS
     assert set(RunSpec.model_fields) - set(WhatRuns.model_fields) == {
         "image_pull_policy", "max_run_time", "start_timeout", "queue_timeout", "grace_period",
+        "retry", "infra_retries",
     }  # fmt: skip
 
 
 def test_a_step_carries_nothing_that_only_a_task_has():
-    assert not set(RunSpec.model_fields) & {"info", "rerun", "timeout", "trigger"}
+    assert not set(RunSpec.model_fields) & {
+        "info", "rerun", "timeout", "trigger", "schedule", "concurrency_policy", "max_queued",
+        "suspend", "history", "depends_on",
+    }  # fmt: skip
     assert TaskExecutionSpec.model_validate({"plan": PLAN}).plan[0].task.image == "ubuntu:24.04"

@@ -62,6 +62,31 @@ def test_a_pod_is_read():
     assert (read.deleting, read.deadline_seconds, read.ended) == (True, 1, False)
 
 
+@pytest.mark.parametrize(
+    ("labels", "step", "attempt"),
+    [
+        ({"taskmill.dev/step": "test", "taskmill.dev/attempt": "12"}, "test", 12),
+        ({"taskmill.dev/step": "test", "taskmill.dev/attempt": "-1"}, "test", 0),
+        ({"taskmill.dev/step": 3, "taskmill.dev/attempt": None}, "", 0),
+        (None, "", 0),
+    ],
+)
+def test_whose_pod_it_is_is_read_from_its_labels(labels, step, attempt):
+    built = pod()
+    built.raw["metadata"]["labels"] = labels
+    read = parse_pod(built.raw, **LABELS)
+    assert (read.step, read.attempt) == (step, attempt)
+
+
+@pytest.mark.parametrize(("written", "read"), [(90, 90), (None, None), ("90", None), (True, None)])
+def test_the_deadline_of_a_job_is_read(written, read):
+    built = job()
+    built.raw["spec"]["activeDeadlineSeconds"] = written
+    assert built.facts.deadline_seconds == read
+    del built.raw["spec"]["activeDeadlineSeconds"]
+    assert built.facts.deadline_seconds is None
+
+
 def test_a_job_is_read():
     read = job("j", uid="u", step="test", attempt=3).created(4).suspended().facts
     assert (read.name, read.uid, read.step, read.attempt) == ("j", "u", "test", 3)
@@ -319,7 +344,7 @@ def says_something(finding: Finding) -> bool:
 facts = st.builds(
     Seen,
     job=mutated(JOBS).map(lambda raw: parse_job(raw, **LABELS) or job().facts),
-    pod=st.none() | mutated(PODS).map(parse_pod),
+    pod=st.none() | mutated(PODS).map(lambda raw: parse_pod(raw, **LABELS)),
     events=st.lists(st.sampled_from(EVENTS).map(parse_event), max_size=2).map(tuple),
     job_gone=st.booleans(),
     pod_gone=st.booleans(),
@@ -330,7 +355,7 @@ facts = st.builds(
 def test_anything_at_all_can_be_read(raw):
     parse_job(raw, **LABELS)
     parse_event(raw)
-    assert says_something(diagnose(Seen(job().facts, parse_pod(raw))))
+    assert says_something(diagnose(Seen(job().facts, parse_pod(raw, **LABELS))))
 
 
 @settings(max_examples=400)

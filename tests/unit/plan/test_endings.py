@@ -5,9 +5,17 @@ from datetime import timedelta
 import pytest
 
 from builders import JOB_UID, at, execution, job, pod, refusal, stamp, world
-from taskmill.api.reasons import Reason
-from taskmill.plan.attempt import observe
-from taskmill.plan.endings import Ending, completed, due, overran, trouble_of
+from taskmill.api.reasons import Payer, Reason
+from taskmill.plan.attempt import family, observe
+from taskmill.plan.endings import (
+    Ending,
+    completed,
+    due,
+    ended_by,
+    overran,
+    trouble_of,
+    whole,
+)
 from taskmill.plan.freeze import steps_of
 from taskmill.plan.world import Refusal, Trouble
 
@@ -15,8 +23,8 @@ LIMITED = {"maxRunTime": "10s"}
 
 
 def attempt_of(before):
-    (step,) = steps_of(before.execution, before.task)
-    return observe(before, step)
+    (step,) = steps_of(before.execution, before.tasks)
+    return observe(before, family(before), step, None)
 
 
 # -- seen too late --------------------------------------------------------------------------------
@@ -32,6 +40,7 @@ def attempt_of(before):
                 Reason.MAX_RUN_TIME_EXCEEDED,
                 "step build: ran longer than maxRunTime 10s",
                 at(16),
+                Payer.RETRY,
             ),
         ),
         (
@@ -68,12 +77,13 @@ def silent(**runs):
 
 def test_a_run_on_a_silent_node_that_takes_too_long_took_too_long():
     before, attempt = silent(**LIMITED)
-    assert due(before, attempt, at(60), at(16)).reason is Reason.MAX_RUN_TIME_EXCEEDED
+    ending = due(before, attempt, None, at(16))
+    assert (ending.reason, ending.payer) == (Reason.MAX_RUN_TIME_EXCEEDED, Payer.RETRY)
 
 
 def test_a_deadline_says_that_the_node_was_silent():
     before, attempt = silent()
-    sentence = due(before, attempt, at(60), at(60)).sentence
+    sentence = ended_by(whole(before, at(60), at(60)), attempt).sentence
     running = f"deadline {stamp(60)} passed; step build was running since {stamp(5)}"
     assert sentence == f"{running}: {attempt.finding.sentence}"
 
@@ -135,8 +145,9 @@ def test_trouble_ends_it_after_its_patience():
     before = ailing(trouble=Trouble(JOB_UID, Reason.CONFIG_ERROR, at(20)))
     attempt = attempt_of(before)
     over = at(20) + attempt.finding.fails_after
-    assert due(before, attempt, at(600), over - timedelta(seconds=0.1)) is None
-    assert due(before, attempt, at(600), over) == Ending(
+    (trouble,) = before.troubles
+    assert due(before, attempt, trouble, over - timedelta(seconds=0.1)) is None
+    assert due(before, attempt, trouble, over) == Ending(
         Reason.CONFIG_ERROR, f"step build: {attempt.finding.sentence}", over
     )
 

@@ -22,7 +22,7 @@ from builders import (
     world,
 )
 from taskmill.api.reasons import Payer, Phase, Reason
-from taskmill.plan.attempt import observe
+from taskmill.plan.attempt import family, observe
 from taskmill.plan.decision import (
     CreateJob,
     Decision,
@@ -32,12 +32,12 @@ from taskmill.plan.decision import (
     TellEvent,
 )
 from taskmill.plan.execution import decide
-from taskmill.plan.world import Limits, Refusal, Trouble
+from taskmill.plan.world import Heard, Limits, Refusal, Trouble
 
 DELETE = DeleteJob(JOB, JOB_UID)
 STOP = StopPod("build-1-x7k2p", POD_UID)
-ENDED = "build-1-a232c3137f"
-"""Name of the Event about the end of the default execution's first attempt."""
+VERDICT = "build-1-993dc9d638"
+"""Name of the Event about the end of the default execution."""
 
 
 def decided(before, seconds):
@@ -52,7 +52,7 @@ def decided(before, seconds):
         for words in (new.message, new.failure_message):
             assert words is None or 0 < len(words.encode()) <= 1024
         if new.phase.final:
-            told = [TellEvent(ENDED, new.reason, new.failure_message)]
+            told = [TellEvent(VERDICT, new.reason, new.failure_message)]
             assert tells(decision) == (told if new.phase is Phase.FAILED else [])
     return decision
 
@@ -73,6 +73,17 @@ def settled(before, seconds):
     again = decided(stored(before, decision, at(seconds)), seconds)
     assert again.status is None
     return decision
+
+
+def heard(before, seconds):
+    """The world, no Event having been found about anything in it at that second."""
+    about = [one.uid for one in (*before.jobs, *before.pods)]
+    return replace(before, heard=dict.fromkeys(about, Heard((), at(seconds))))
+
+
+def with_task(before, of):
+    """The world, its Task being that by now."""
+    return replace(before, tasks={of.meta.name: of} if of else {})
 
 
 def verdict(decision):
@@ -637,7 +648,7 @@ def test_a_fatal_cause_ends_it_after_its_patience_with_it(name):
     before = world(job(), pod().on(seconds=7).waiting(*waiting), events_at=290)
     if patience:
         before = stored(before, decided(before, 300), at(300))
-        waited = decided(replace(before, events_at=at(299 + patience)), 299.5 + patience)
+        waited = decided(heard(before, 299 + patience), 299.5 + patience)
         assert waited.status is None
         assert waited.look_at == at(300 + patience)
     decision = settled(before, 300 + patience)
@@ -651,15 +662,15 @@ def test_the_clock_of_a_fatal_cause_starts_anew_with_another_cause():
 
     before = world(job(), events_at=0)
     first = decided(replace(before, pods=pulls("a:1: not found")), 10)
-    assert first.trouble == Trouble(JOB_UID, Reason.IMAGE_PULL_FAILED, at(10))
-    timed_out = replace(before, pods=pulls("i/o timeout"), trouble=first.trouble)
+    assert first.troubles == (Trouble(JOB_UID, Reason.IMAGE_PULL_FAILED, at(10)),)
+    timed_out = replace(before, pods=pulls("i/o timeout"), troubles=first.troubles)
     between = decided(timed_out, 20)
-    assert between.trouble is None
-    again = decided(replace(before, pods=pulls("a:1: not found"), trouble=between.trouble), 30)
-    assert again.trouble.since == at(30)
+    assert between.troubles == ()
+    again = decided(replace(before, pods=pulls("a:1: not found"), troubles=between.troubles), 30)
+    assert [one.since for one in again.troubles] == [at(30)]
     keyless = (pod().waiting("CreateContainerConfigError", "no key").facts,)
-    other = decided(replace(before, pods=keyless, trouble=again.trouble), 40)
-    assert other.trouble == Trouble(JOB_UID, Reason.CONFIG_ERROR, at(40))
+    other = decided(replace(before, pods=keyless, troubles=again.troubles), 40)
+    assert other.troubles == (Trouble(JOB_UID, Reason.CONFIG_ERROR, at(40)),)
 
 
 def test_the_clock_of_a_fatal_cause_goes_on_while_it_is_seen_again_in_other_words():
@@ -667,9 +678,9 @@ def test_the_clock_of_a_fatal_cause_goes_on_while_it_is_seen_again_in_other_word
     pull = pod().waiting("ErrImagePull", "a:1: not found").facts
     back_off = pod().waiting("ImagePullBackOff", "unauthorized: login first").facts
     first = decided(replace(before, pods=(pull,)), 10)
-    second = decided(replace(before, pods=(back_off,), trouble=first.trouble), 40)
-    assert second.trouble == first.trouble
-    third = replace(before, pods=(pull,), trouble=second.trouble)
+    second = decided(replace(before, pods=(back_off,), troubles=first.troubles), 40)
+    assert second.troubles == first.troubles
+    third = replace(before, pods=(pull,), troubles=second.troubles)
     assert not decided(third, 69).status.phase.final
     assert verdict(decided(third, 70))[1] == Reason.IMAGE_PULL_FAILED
 
@@ -678,7 +689,7 @@ def test_the_clock_of_a_fatal_cause_is_that_of_its_job():
     former = Trouble("another-uid", Reason.CONFIG_ERROR, at(0))
     waits = pod().waiting("CreateContainerConfigError", "no key")
     decision = decided(world(job(), waits, trouble=former), 60)
-    assert decision.trouble == Trouble(JOB_UID, Reason.CONFIG_ERROR, at(60))
+    assert decision.troubles == (Trouble(JOB_UID, Reason.CONFIG_ERROR, at(60)),)
 
 
 def test_a_process_that_starts_anew_gives_a_fatal_cause_its_time_again():
@@ -689,7 +700,7 @@ def test_a_process_that_starts_anew_gives_a_fatal_cause_its_time_again():
 
 def test_what_is_not_fatal_by_itself_is_no_trouble():
     for built in ([job()], [job(), pod().running()], [job(), pod().on()]):
-        assert decided(world(*built), 5).trouble is None
+        assert decided(world(*built), 5).troubles == ()
 
 
 # -- stopping -------------------------------------------------------------------------------------
@@ -772,7 +783,7 @@ def test_events_are_read_when_a_pod_does_not_start_and_then_less_and_less_often(
     for tenths in range(1900):
         if ReadEvents(POD_UID) in decided(before, tenths / 10).actions:
             reads.append(tenths / 10)
-            before = replace(before, events_at=at(tenths / 10))
+            before = heard(before, tenths / 10)
     assert reads == [2, 4, 8, 16, 32, 64, 124, 184]
 
 
@@ -806,7 +817,7 @@ def test_events_about_the_job_are_read_while_it_has_no_pod():
 def test_events_about_a_pull_that_fails_are_read_for_its_secrets():
     before = world(job(), pod().waiting("ImagePullBackOff", "unauthorized"))
     assert deeds(decided(before, 3)) == (ReadEvents(POD_UID),)
-    assert deeds(decided(replace(before, events_at=at(3)), 4)) == ()
+    assert deeds(decided(heard(before, 3), 4)) == ()
 
 
 @pytest.mark.parametrize(
@@ -828,7 +839,9 @@ def test_no_events_are_read_about_what_speaks_for_itself(built):
 
 
 def finished(phase="Failed", reason="Error", *, done=10, **status):
-    return execution().status(phase=phase, reason=reason, completedAt=stamp(done), **status)
+    steps = [{"id": "build", "phase": phase, "reason": reason, "attempt": 1}]
+    told = {"phase": phase, "reason": reason, "completedAt": stamp(done), "steps": steps}
+    return execution().status(**told, **status)
 
 
 def test_the_job_of_a_finished_execution_stays_for_its_retention():
@@ -885,10 +898,10 @@ def probed():
 
 def test_of_what_a_probe_may_have_killed_the_events_are_read_before_the_verdict():
     before = world(job(), probed())
-    assert decided(before, 11) == Decision(None, (ReadEvents(POD_UID),), None)
-    silent = replace(before, events_at=at(11))
+    assert decided(before, 11) == Decision(None, (ReadEvents(POD_UID),), at(24 * 3600))
+    silent = heard(before, 11)
     assert decided(silent, 11.5) == Decision(None, (), at(12))
-    assert decided(silent, 12) == Decision(None, (ReadEvents(POD_UID),), None)
+    assert decided(silent, 12) == Decision(None, (ReadEvents(POD_UID),), at(24 * 3600))
     assert verdict(decided(silent, 15))[1] == Reason.ERROR
     told = world(job(), probed(), events=[event("Unhealthy", "Liveness probe failed")])
     assert "Liveness probe failed" in verdict(decided(told, 11.1))[2]
@@ -1008,7 +1021,11 @@ def test_a_bare_task_ref_freezes_the_plan_together_with_the_jobs_creation():
     status = decision.status
     assert status
     (step,) = status.plan
-    assert step.to_api() == {"id": "build", "task": {"image": "ubuntu:24.04", "script": "make"}}
+    assert step.to_api() == {
+        "id": "build",
+        "label": "t",
+        "task": {"image": "ubuntu:24.04", "script": "make", "infraRetries": 0},
+    }
     assert status.deadline == at(3600)
     assert isinstance(decision.actions[0], CreateJob)
 
@@ -1017,7 +1034,7 @@ def test_editing_the_task_later_changes_nothing_in_a_frozen_run():
     before = world(execution().bare(), task().spec(timeout="1h"))
     frozen = stored(before, decided(before, 0), at(0))
     edited = task().spec(image="other:1", timeout="1m").generation(2).facts
-    for changed in (replace(frozen, task=edited), replace(frozen, task=None)):
+    for changed in (with_task(frozen, edited), with_task(frozen, None)):
         decision = decided(changed, 120)
         (create,) = decision.actions
         (container,) = create.body["spec"]["template"]["spec"]["containers"]
@@ -1054,7 +1071,7 @@ def test_an_execution_waits_for_its_task(of, words):
     assert deeds(decision) == ()
     assert status.plan is None
     told = stored(before, decision, at(0))
-    arrived = decided(replace(told, task=task().facts), 5)
+    arrived = decided(with_task(told, task().facts), 5)
     assert isinstance(arrived.actions[0], CreateJob)
     assert arrived.status.plan
 
@@ -1063,7 +1080,7 @@ def test_who_waited_for_a_task_longer_than_queue_timeout_still_gets_a_job():
     """Nothing was asked of the cluster yet: that was no wait for room."""
     waiting = world(execution().bare())
     told = stored(waiting, decided(waiting, 0), at(0))
-    arrived = replace(told, task=task().spec(queueTimeout="1m").facts)
+    arrived = with_task(told, task().spec(queueTimeout="1m").facts)
     decision = decided(arrived, 600)
     assert isinstance(decision.actions[0], CreateJob)
     assert decision.status.phase is Phase.PENDING
@@ -1168,7 +1185,8 @@ def test_a_refusal_that_may_pass_is_told_and_tried_again_when_it_may_be(kind, sa
         words,
     )
     assert (deeds(decision), decision.look_at) == ((), at(11))
-    assert isinstance(decided(before, 11).actions[0], CreateJob)
+    (again,) = deeds(decided(before, 11))
+    assert isinstance(again, CreateJob)
 
 
 def test_a_refusal_that_may_pass_ends_with_queue_timeout():
@@ -1197,7 +1215,7 @@ def test_a_failure_is_told_in_one_event_with_the_same_words():
     before = world(job(), pod().exited(3, "cc: error"))
     decision = decided(before, 11)
     assert tells(decision) == [
-        TellEvent("build-1-a232c3137f", Reason.ERROR, "step build: exit code 3: cc: error")
+        TellEvent("build-1-993dc9d638", Reason.ERROR, "step build: exit code 3: cc: error")
     ]
     assert tells(decided(stored(before, decision, at(11)), 12)) == []
 
@@ -1222,14 +1240,14 @@ def test_an_ending_is_told_with_its_verdict_and_not_before():
 def test_a_failure_before_there_is_any_attempt_is_told_by_the_same_name():
     before = world(execution().runs(maxRunTime="25h"))
     (told,) = tells(decided(before, 0))
-    assert (told.name, told.reason) == (ENDED, Reason.INVALID_TASK)
+    assert (told.name, told.reason) == (VERDICT, Reason.INVALID_TASK)
 
 
 def test_a_refusal_is_told_in_an_event_together_with_the_message_and_once():
     before = world(refused=refusal(Refusal.QUOTA, "exceeded quota: small", 0, again=11))
     assert tells(decided(before, 1)) == []
     decision = decided(before, 3)
-    assert tells(decision) == [TellEvent("build-1-e306ddf37d", Reason.QUOTA_EXCEEDED, QUOTA)]
+    assert tells(decision) == [TellEvent("build-1-958416847b", Reason.QUOTA_EXCEEDED, QUOTA)]
     after = stored(before, decision, at(3))
     for seconds in (4, 10, 60):
         assert tells(decided(after, seconds)) == []
@@ -1240,7 +1258,7 @@ def test_a_refused_pod_is_told_in_an_event_too():
     before = world(job(), events=[event("FailedCreate", words)], events_at=2)
     assert tells(decided(before, 3)) == [
         TellEvent(
-            "build-1-e306ddf37d",
+            "build-1-958416847b",
             Reason.QUOTA_EXCEEDED,
             (
                 "step build: its pod was refused: exceeded quota: small;"
@@ -1260,7 +1278,7 @@ def test_a_refusal_in_other_words_has_the_same_name_and_another_reason_another()
         (told,) = tells(decided(world(refused=refusal(kind, said)), 3))
         names.add((told.reason, told.name))
     assert len(names) == 2
-    assert len({name for _, name in names} | {ENDED}) == 3
+    assert len({name for _, name in names} | {VERDICT}) == 3
 
 
 def test_a_verdict_after_a_refusal_is_told_as_well():
@@ -1269,7 +1287,7 @@ def test_a_verdict_after_a_refusal_is_told_as_well():
     first = decided(before, 8)
     last = decided(stored(before, first, at(8)), 65)
     (told,), (verdict_told,) = tells(first), tells(last)
-    assert (verdict_told.name, verdict_told.message) == (ENDED, last.status.failure_message)
+    assert (verdict_told.name, verdict_told.message) == (VERDICT, last.status.failure_message)
     assert told.name != verdict_told.name
 
 
@@ -1338,4 +1356,5 @@ def test_the_cluster_pays_for_a_job_that_vanished_while_nobody_watched():
         phase="Running", steps=[{"id": "build", "phase": "Running", "jobName": "build-1-x"}]
     )
     before = world(ran)
-    assert observe(before, before.execution.spec.plan[0]).finding.payer is Payer.INFRA
+    (step,), (known,) = before.execution.spec.plan, before.execution.status.steps
+    assert observe(before, family(before), step, known).finding.payer is Payer.INFRA

@@ -28,7 +28,14 @@ from builders import (
     task,
     world,
 )
-from taskmill.plan.decision import CreateJob, DeleteJob, ReadEvents, StopPod, TellEvent
+from taskmill.plan.decision import (
+    CreateJob,
+    DeleteJob,
+    LimitJob,
+    ReadEvents,
+    StopPod,
+    TellEvent,
+)
 from taskmill.plan.execution import decide
 from taskmill.plan.world import Limits, Refusal, Refused, Trouble
 
@@ -48,7 +55,7 @@ WAITS = (
     ("CreateContainerConfigError", "no secret"),
 )
 GRACE = 5
-ENDED = "-a232c3137f"
+ENDED = "-993dc9d638"
 """How the name of the Event about an end ends."""
 PODS = (
     lambda: pod().grace(GRACE),
@@ -84,7 +91,7 @@ class History(RuleBasedStateMachine):
         self.away = True
         self.creates = 0
         self.told: dict[str, TellEvent] = {}
-        self.trouble: Trouble | None = None
+        self.troubles: tuple[Trouble, ...] = ()
         self.job: JobBuilder | None = None
         self.pod: PodBuilder | None = None
         self.gone: set[str] = set()
@@ -106,7 +113,7 @@ class History(RuleBasedStateMachine):
             events_at=self.events_at,
             gone=self.gone,
             refused=self.refused,
-            trouble=self.trouble,
+            trouble=next(iter(self.troubles), None),
             written_at=self.written_at,
             limits=Limits(job_retention=timedelta(minutes=2)),
         )
@@ -118,7 +125,8 @@ class History(RuleBasedStateMachine):
     def passes(self, loses_action):
         before = self.picture()
         decision = decide(before, self.now())
-        self.trouble = decision.trouble
+        self.troubles = decision.troubles
+        assert len(self.troubles) <= 1
         if decision.status:
             old = before.execution.status
             assert decision.status.status_version == (old.status_version or 0) + 1
@@ -165,6 +173,11 @@ class History(RuleBasedStateMachine):
             self.pod.asked_to_stop()
         elif isinstance(action, TellEvent):
             self.tell(action, final)
+        elif isinstance(action, LimitJob):
+            assert not final
+            assert self.job
+            assert action.deadline_seconds < self.job.raw["spec"]["activeDeadlineSeconds"]
+            self.job.raw["spec"]["activeDeadlineSeconds"] = action.deadline_seconds
         else:
             assert isinstance(action, ReadEvents)
             self.events_at = self.seconds
@@ -358,7 +371,7 @@ class History(RuleBasedStateMachine):
     def the_operator_starts_anew(self):
         """What vanished is unknown then, but for what the status remembers."""
         self.events, self.events_at, self.refused, self.written_at = [], None, None, None
-        self.trouble = None
+        self.troubles = ()
         steps = (self.built.raw.get("status") or {}).get("steps") or [{}]
         if self.job and self.job.raw["metadata"]["uid"] in self.gone and steps[0].get("jobName"):
             self.job = self.pod = None

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from builders import at, execution
 from taskmill.plan.freeze import steps_of
-from taskmill.plan.job import build_job, unexpanded
+from taskmill.plan.job import build_job
+from taskmill.plan.outputs import unexpanded
 from taskmill.plan.world import Limits
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -75,7 +76,7 @@ del SPECS["command"].raw["spec"]["plan"][0]["task"]["script"]
 
 def job_of(built, *, attempt=1, deadline=3600, now=0, limits=None):
     made = built.facts
-    (step,) = steps_of(made, None)
+    (step,) = steps_of(made, {})
     return build_job(
         made, step, attempt=attempt, deadline=at(deadline), now=at(now), limits=limits or Limits()
     )
@@ -110,12 +111,13 @@ def pod_of(built, **more):
     return job_of(built, **more)["spec"]["template"]["spec"]
 
 
-def test_nothing_is_injected_into_a_plain_task():
+def test_nothing_but_the_place_of_its_outputs_is_injected_into_a_plain_task():
     pod = pod_of(SPECS["image-only"])
     assert pod["containers"] == [
         {
             "name": "main",
             "image": "ubuntu:24.04",
+            "env": [{"name": "TASKMILL_OUTPUT", "value": "/dev/termination-log"}],
             "terminationMessagePolicy": "FallbackToLogsOnError",
         }
     ]
@@ -147,7 +149,7 @@ def test_the_jobs_backstop_ends_it_half_a_minute_after_deadline_and_grace():
 
 def test_a_backstop_beyond_what_kubernetes_can_count_is_the_longest_there_is():
     built = execution().runs(maxRunTime="1h").spec(deadline="9999-12-31T23:59:59Z")
-    (step,) = steps_of(built.facts, None)
+    (step,) = steps_of(built.facts, {})
     body = build_job(
         built.facts,
         step,
@@ -309,6 +311,7 @@ def test_a_script_is_escaped_and_a_command_is_not():
 def test_the_variables_of_a_run_take_the_places_of_the_tasks():
     (container,) = pod_of(SPECS["environment"])["containers"]
     assert [(v["name"], v.get("value")) for v in container["env"]] == [
+        ("TASKMILL_OUTPUT", "/dev/termination-log"),
         ("A", "run"),
         ("SECRET", None),
         ("B", "task"),

@@ -101,6 +101,7 @@ def test_each_part_of_what_runs_changes_the_hash_and_nothing_else_does():
         "resources": {"limits": {"cpu": "1"}},
         "serviceAccountName": "sa",
         "rerun": "1",
+        "dependsOn": ["prepare"],
     }
     hashes = {task().spec(**{field: value}).hash for field, value in changes.items()}
     assert len(hashes | {task().hash}) == len(changes) + 1
@@ -111,7 +112,14 @@ def test_each_part_of_what_runs_changes_the_hash_and_nothing_else_does():
         "startTimeout": "1m",
         "queueTimeout": "1m",
         "gracePeriod": "1m",
+        "retry": {"limit": 3},
+        "infraRetries": 1,
         "timeout": "1h",
         "trigger": "Manual",
+        "schedule": {"cron": "@daily"},
+        "concurrencyPolicy": "Forbid",
+        "maxQueued": 1,
+        "suspend": True,
+        "history": {"failed": 1},
     }.items():
         assert task().spec(**{field: value}).hash == task().hash

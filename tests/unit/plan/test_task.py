@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from builders import (
+    RUNS,
     TASK_UID,
     at,
-    created_execution,
     execution,
     refusal,
     stamp,
@@ -16,68 +16,16 @@ from builders import (
     task,
     task_world,
 )
+from passes import Cluster, conditions, created, decided, ran, triggered
 from taskmill.api.reasons import Phase, Reason
+from taskmill.plan import names
 from taskmill.plan.decision import CreateExecution, Decision
 from taskmill.plan.job import owner_reference
 from taskmill.plan.names import execution_name
-from taskmill.plan.task import decide
 from taskmill.plan.world import Limits, Refusal
 
-
-def decided(before, seconds=0):
-    """The decision, checked for what is true of every decision."""
-    decision = decide(before, at(seconds))
-    assert decision.look_at is None or decision.look_at > at(seconds)
-    if decision.status:
-        assert decision.status != before.task.status
-        after = replace(stored(before, decision, at(seconds)), written_at=None)
-        assert decide(after, at(seconds)).status is None
-    return decision
-
-
-def created(decision, **more):
-    (create,) = decision.actions
-    assert isinstance(create, CreateExecution)
-    return created_execution(create.body, **more)
-
-
-def told(before, seconds=0):
-    """The Task's raw status after this decision."""
-    return stored(before, decided(before, seconds), at(seconds)).task.status.to_api()
-
-
-def conditions(status):
-    return {c.type: (c.status, c.reason, c.message) for c in status.conditions}
-
-
-class Cluster:
-    """A Task and its executions, passed over until there is nothing more to do."""
-
-    def __init__(self, of):
-        self.task = of
-        self.runs = []
-        self.seconds = 0
-
-    def settle(self, *, writes=True):
-        for _ in range(5):
-            self.seconds += 2
-            before = task_world(self.task, *self.runs)
-            decision = decided(before, self.seconds)
-            if decision.actions:
-                made = created(decision, uid=f"run-{len(self.runs)}", seconds=self.seconds)
-                names = {run.raw["metadata"]["name"] for run in self.runs}
-                assert made.raw["metadata"]["name"] not in names, "the API server has it already"
-                self.runs.append(made)
-            elif decision.status and writes:
-                self.task.raw["status"] = decision.status.to_api()
-            else:
-                return self
-        raise AssertionError("it does not come to rest")
-
-    def edit(self, **spec):
-        generation = self.task.raw["metadata"]["generation"]
-        self.task.spec(**spec).generation(generation + 1)
-        return self
+NAME = execution_name(task="build", uid=TASK_UID, since=0, trigger=task().hash)
+"""Of the execution that a new Task starts."""
 
 
 # -- what starts a run ----------------------------------------------------------------------------
@@ -90,7 +38,7 @@ def test_a_new_task_starts_a_run_with_its_plan_frozen():
     assert decision.status is None
     assert (body["apiVersion"], body["kind"]) == ("taskmill.dev/v1alpha1", "TaskExecution")
     assert body["metadata"] == {
-        "name": execution_name(task="build", uid=TASK_UID, since=0, trigger=task().hash),
+        "name": NAME,
         "namespace": "team",
         "labels": {
             "app.kubernetes.io/managed-by": "taskmill",
@@ -101,7 +49,7 @@ def test_a_new_task_starts_a_run_with_its_plan_frozen():
     }
     assert body["spec"] == {
         "taskRef": {"name": "build", "generation": 1},
-        "plan": [{"id": "build", "task": {"image": "ubuntu:24.04", "script": "make"}}],
+        "plan": [{"id": "build", "label": "t", "task": RUNS}],
         "deadline": stamp(3605),
         "startedBy": "OnChange",
     }
@@ -207,6 +155,20 @@ def test_a_new_version_of_the_hash_adopts_and_runs_nothing():
     assert len(cluster.edit(script="b").settle().runs) == 1
 
 
+def test_an_upgrade_of_a_hundred_tasks_runs_none_of_them(monkeypatch):
+    clusters = [Cluster(task(f"task-{n}", uid=f"uid-{n}").spec(script=str(n))) for n in range(100)]
+    for cluster in clusters:
+        cluster.settle().end().settle()
+    monkeypatch.setattr(names, "TRIGGER_VERSION", "v2")
+    for cluster in clusters:
+        before = cluster.status["conditions"]
+        cluster.settle()
+        assert len(cluster.runs) == 1
+        assert cluster.status["lastTriggered"] == {"generation": 1, "hash": cluster.task.hash}
+        assert cluster.status["conditions"] == before
+        assert len(cluster.edit(rerun="1").settle().runs) == 2
+
+
 def test_a_new_version_of_the_hash_between_creation_and_status_starts_no_second_run():
     made = ran("Running", trigger="v0:older")
     decision = decided(task_world(task(), made))
@@ -296,19 +258,6 @@ def test_a_task_that_is_being_deleted_gets_nothing():
 
 
 # -- the roll-up ----------------------------------------------------------------------------------
-
-
-def ran(phase=None, *, trigger=None, generation=1, name="build-run", created=1, **status):
-    built = execution(name, uid=f"uid-{name}").created(created)
-    built.triggered(trigger or task().hash, generation)
-    if phase:
-        built.status(phase=phase, **status)
-    return built
-
-
-def triggered(of=None, *, generation=1):
-    of = of or task()
-    return of.status(lastTriggered={"generation": generation, "hash": of.hash})
 
 
 def test_the_newest_execution_is_told():
@@ -546,7 +495,8 @@ def test_a_spec_that_cannot_be_read_names_its_field():
     ],
 )
 def test_a_refused_execution_is_told_and_tried_again_when_it_may_be(kind, condition, reason):
-    before = task_world(task(), refused=refusal(kind, "exceeded quota: runs", 1, again=11))
+    refused = {NAME: refusal(kind, "exceeded quota: runs", 1, again=11)}
+    before = task_world(task(), refused=refused)
     decision = decided(before, 1)
     words = "the API server refused its execution: exceeded quota: runs"
     assert decision.actions == ()
@@ -561,7 +511,7 @@ def test_a_refused_execution_is_told_and_tried_again_when_it_may_be(kind, condit
 
 
 def test_a_task_that_became_invalid_after_a_refusal_is_an_invalid_task():
-    refused = refusal(Refusal.FINAL, "no", 1)
+    refused = {NAME: refusal(Refusal.FINAL, "no", 1)}
     status = decided(task_world(task().spec(maxRunTime="25h"), refused=refused), 2).status
     assert conditions(status)["Stalled"][1] == Reason.INVALID_TASK
 

@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from builders import (
     EXECUTION_UID,
+    JOB,
     JOB_UID,
     POD_UID,
     TASK_UID,
@@ -135,17 +136,17 @@ def test_what_says_no_execution_is_ignored(observe):
 
 def test_memory_goes_with_its_object():
     cache = filled()
-    cache.memory(RUN).refused = refusal(Refusal.FINAL)
+    cache.memory(RUN).refused[JOB] = refusal(Refusal.FINAL)
     cache.drop(RUN, EXECUTION_UID)
     cache.observe_execution(execution(uid="another").version(5).raw)
-    assert world_of(cache).refused is None
+    assert world_of(cache).refused == {}
 
 
 def test_memory_does_not_outlive_an_object_whose_name_is_used_again_unseen():
     cache = filled()
-    cache.memory(RUN).refused = refusal(Refusal.FINAL)
+    cache.memory(RUN).refused[JOB] = refusal(Refusal.FINAL)
     cache.observe_execution(execution(uid="another").version(5).raw)
-    assert world_of(cache).refused is None
+    assert world_of(cache).refused == {}
 
 
 def test_the_deletion_of_a_namesake_drops_nothing():
@@ -343,8 +344,9 @@ TestLives.settings = settings(max_examples=60, stateful_step_count=25, deadline=
 def test_the_memory_of_a_process_has_only_what_a_pass_sees():
     assert {f.name for f in fields(type(Cache().memory(RUN)))} == {
         "refused",
-        "trouble",
-        "events",
-        "events_at",
+        "troubles",
+        "heard",
+        "logs",
+        "tried",
         "written_at",
     }

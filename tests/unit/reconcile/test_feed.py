@@ -131,6 +131,40 @@ async def test_a_task_that_is_gone_concerns_its_executions():
 
 
 @virtual
+async def test_a_task_concerns_all_that_depends_on_it_and_what_of_that_has_not_ended():
+    told = Told()
+    told.feed.task(task("top", uid="top").spec(dependsOn=["middle"]).raw)
+    told.feed.task(task("middle", uid="middle").spec(dependsOn=["build"]).raw)
+    told.feed.task(task("other", uid="other").raw)
+    for name, of in (("run", "top"), ("done", "top"), ("another", "other")):
+        built = execution(name, uid=name).bare(of)
+        told.feed.execution((built.ended() if name == "done" else built).raw)
+    await told.keys()
+    top, middle = Key(Kind.TASK, "team", "top"), Key(Kind.TASK, "team", "middle")
+    told.feed.task(task().raw)
+    assert await told.keys() == [TASK, middle, top, Key(Kind.EXECUTION, "team", "run")]
+    told.feed.gone(TASK, TASK_UID)
+    assert await told.keys() == [middle, top, Key(Kind.EXECUTION, "team", "run")]
+
+
+@pytest.mark.parametrize(("policy", "concerned"), [("Queue", True), ("Allow", False)])
+@virtual
+async def test_a_run_concerns_those_that_wait_for_the_same_slot(policy, concerned):
+    told = Told()
+    told.feed.task(task().spec(concurrencyPolicy=policy).raw)
+    first, second = (execution(name, uid=name).triggered("v1:x", 1) for name in ("a", "b"))
+    by_hand = execution("c", uid="c").bare()
+    for built in (first, second, by_hand):
+        told.feed.execution(built.raw)
+    await told.keys()
+    other = [Key(Kind.EXECUTION, "team", "b")] if concerned else []
+    told.feed.execution(first.version(2).ended().raw)
+    assert await told.keys() == [Key(Kind.EXECUTION, "team", "a"), *other, TASK]
+    told.feed.gone(Key(Kind.EXECUTION, "team", "a"), "a")
+    assert await told.keys() == [TASK, *other]
+
+
+@virtual
 async def test_the_end_of_a_namesake_concerns_nobody():
     told = await filled()
     told.feed.gone(RUN, "another")

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from builders import EXECUTION_UID, JOB, T0, event, execution, pod, stamp, task
+from builders import EXECUTION_UID, JOB, POD_UID, T0, event, execution, pod, stamp, task
 from taskmill.api.meta import rfc3339
 from taskmill.kube.client import EVENTS, EXECUTIONS, JOBS, PODS, TASKS
 from taskmill.kube.errors import (
@@ -30,7 +30,13 @@ from taskmill.plan.world import Limits
 from taskmill.reconcile.cache import Cache, Key, Kind
 from taskmill.reconcile.feed import Feed
 from taskmill.reconcile.queue import WorkQueue
-from taskmill.reconcile.reconciler import CREATIONS, PassOverError, Reconciler
+from taskmill.reconcile.reconciler import (
+    CREATIONS,
+    LOG_BYTES,
+    LOG_LINES,
+    PassOverError,
+    Reconciler,
+)
 from wire.virtual import run_virtually
 
 RUN = Key(Kind.EXECUTION, "team", "build-1")
@@ -63,6 +69,7 @@ class Server:
         self.before = {}
         self.down = False
         self.hangs = None
+        self.logs = {}
 
     def fault(self, verb, resource, error, *, applied=False):
         self.faults.append((verb, resource, error, applied))
@@ -125,7 +132,11 @@ class Server:
         found = [raw for (kind, _), raw in self.objects.items() if kind == resource]
         return await self._request("list", resource, "", lambda: (found, str(self.version)))
 
-    async def create(self, resource, _namespace, body):
+    async def log(self, _namespace, pod, container, *, lines, most_bytes):
+        assert (container, lines, most_bytes) == ("main", LOG_LINES, LOG_BYTES)
+        return await self._request("log", PODS, pod, lambda: self.logs[pod])
+
+    async def create(self, resource, _namespace, body, *, dry_run=False):
         name = body["metadata"]["name"]
 
         def apply():
@@ -137,9 +148,9 @@ class Server:
                 "creationTimestamp": rfc3339(now()),
                 "generation": 1,
             }
-            return self.put(resource, made)
+            return made if dry_run else self.put(resource, made)
 
-        return await self._request("create", resource, name, apply)
+        return await self._request("try" if dry_run else "create", resource, name, apply)
 
     async def patch(self, resource, _namespace, name, body, *, subresource=None):
         # Of ours nothing but the status is ever written.
@@ -306,11 +317,59 @@ async def test_events_are_read_oldest_first_and_only_the_newest_are_kept():
             op.server.objects[EVENTS, str(n)] = raw
         op.kubelet(pod().on())
         await soon(5)
-        events = op.cache.memory(RUN).events
+        events = op.cache.memory(RUN).heard[POD_UID].events
         assert len(events) == 20
         assert events[-1].message == "words 0"
         await soon(10)
         assert op.status()["message"] == "step build: words 0"
+
+
+@virtual
+async def test_last_words_that_outputs_have_displaced_are_read_from_the_log_once():
+    async with operator() as op:
+        op.applies(execution())
+        await soon()
+        op.server.logs["build-1-x7k2p"] = "compiling\ncc: error\n"
+        op.kubelet(pod().exited(3, "version=1.2", end=0))
+        await soon(0.3)
+        assert op.status()["failureMessage"] == "step build: exit code 3: cc: error"
+        assert op.server.of("log") == [("log", "build-1-x7k2p")]
+        assert op.cache.memory(RUN).logs == {}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Forbidden(403, "Forbidden", "no"),
+        NotFound(404, "NotFound", "gone"),
+        Unreachable("timeout"),
+        error_from(500, "dial tcp 10.0.0.1:10250: i/o timeout"),
+    ],
+    ids=["forbidden", "gone", "the node hangs", "the node is away"],
+)
+@virtual
+async def test_a_log_that_cannot_be_read_keeps_no_verdict_waiting(error):
+    async with operator() as op:
+        op.applies(execution())
+        await soon()
+        op.server.fault("log", PODS, error)
+        op.kubelet(pod().exited(3, "version=1.2", end=0))
+        await soon(0.3)
+        assert op.status()["failureMessage"] == "step build: exit code 3"
+
+
+@virtual
+async def test_the_clock_of_a_job_that_is_resumed_is_set_anew_and_once():
+    async with operator() as op:
+        op.applies(execution().deadline(600))
+        await soon(300)
+        name = op.server.of("create")[0][1]
+        known = op.server.find(JOBS, name)
+        assert known["spec"]["activeDeadlineSeconds"] == 660
+        op.feed.job(op.server.put(JOBS, {**known, "status": {"startTime": stamp(300)}}))
+        await soon(200)
+        assert op.server.find(JOBS, name)["spec"]["activeDeadlineSeconds"] == 360
+        assert len([r for r in op.server.requests if r[:2] == ("patch", JOBS)]) == 1
 
 
 # -- conflicts and outages ------------------------------------------------------------------------
@@ -593,7 +652,7 @@ async def test_a_refusal_is_forgotten_once_the_job_exists():
         op.server.fault("create", JOBS, Forbidden(403, "Forbidden", "exceeded quota: small"))
         op.applies(execution())
         await soon(25)
-        assert op.cache.memory(RUN).refused is None
+        assert op.cache.memory(RUN).refused == {}
         assert "refused" not in op.status()["message"]
 
 
@@ -635,6 +694,55 @@ async def test_creations_that_hang_leave_workers_for_the_deadlines_of_others():
         await soon(60)
         jobs = {name for resource, name in op.server.objects if resource == JOBS}
         assert len(jobs - {JOB}) == 5 * CREATIONS
+
+
+def many(steps):
+    """An execution of steps that may all start at once."""
+    task_of = execution().raw["spec"]["plan"][0]["task"]
+    return execution().spec(plan=[{"id": f"s{n}", "task": task_of} for n in range(steps)])
+
+
+@virtual
+async def test_the_jobs_of_steps_that_may_start_are_created_together():
+    async with operator() as op:
+        op.server.hangs = lambda verb, name: verb == "create" and "-s3-" in name
+        op.applies(many(6))
+        await soon(1)
+        jobs = [name for resource, name in op.server.objects if resource == JOBS]
+        assert len(jobs) == 5
+        op.server.hangs = None
+        await soon(29.5)
+        assert op.status()["message"].startswith("step s3: the API server refused its Job")
+        await soon(1)
+        jobs = [name for resource, name in op.server.objects if resource == JOBS]
+        assert (len(jobs), len(op.server.of("create"))) == (6, 7)
+
+
+@virtual
+async def test_steps_whose_jobs_are_refused_are_told_and_tried_each_for_itself():
+    async with operator() as op:
+        op.server.fault("create", JOBS, Forbidden(403, "Forbidden", "exceeded quota: small"))
+        op.server.fault("create", JOBS, Conflict(409, "Conflict", "quota was written"))
+        op.applies(many(3))
+        await soon(5)
+        assert len(op.cache.memory(RUN).refused) == 2
+        assert sorted(told["reason"] for told in op.server.told()) == ["Queued", "QuotaExceeded"]
+        await soon(8)
+        assert op.cache.memory(RUN).refused == {}
+        assert len(op.server.of("create")) == 5
+
+
+@virtual
+async def test_creations_that_hang_keep_no_execution_from_its_stop():
+    async with operator() as op:
+        op.server.hangs = lambda verb, _: verb == "create"
+        op.applies(many(50))
+        await soon()
+        op.applies(many(50).stopped())
+        await soon(30)
+        op.server.hangs = None
+        await soon(1)
+        assert (op.status()["phase"], len(op.server.of("create"))) == ("Stopped", 8)
 
 
 @virtual
@@ -681,8 +789,7 @@ async def test_events_that_cannot_be_read_keep_nobody_waiting():
         await soon()
         op.kubelet(pod().on())
         await soon(3)
-        memory = op.cache.memory(RUN)
-        assert (memory.events, memory.events_at is not None) == ((), True)
+        assert op.cache.memory(RUN).heard[POD_UID].events == ()
         assert op.status()["phase"] == "Pending"
         assert len(op.server.of("list")) == 1
         await soon(57)
@@ -729,7 +836,7 @@ async def test_a_failure_is_told_in_an_event_about_the_execution():
         op.kubelet(pod().exited(3, "cc: error", end=0))
         await soon()
         (told,) = op.server.told()
-        assert told["metadata"]["name"] == "build-1-a232c3137f"
+        assert told["metadata"]["name"] == "build-1-993dc9d638"
         assert told["metadata"]["namespace"] == "team"
         assert told["involvedObject"] == {
             "apiVersion": "taskmill.dev/v1alpha1",
@@ -880,10 +987,10 @@ async def test_a_fatal_cause_that_goes_away_is_forgotten():
         await soon(10)
         op.kubelet(pod().waiting("CreateContainerConfigError", "no key"))
         await soon(20)
-        assert op.cache.memory(RUN).trouble
+        assert op.cache.memory(RUN).troubles
         op.kubelet(pod().waiting("ContainerCreating"))
         await soon(5)
-        assert op.cache.memory(RUN).trouble is None
+        assert op.cache.memory(RUN).troubles == ()
         op.kubelet(pod().waiting("CreateContainerConfigError", "no key"))
         await soon(25)
         assert op.status()["phase"] == "Pending"
