@@ -93,7 +93,7 @@ def _build(_: LocalCluster, arguments: argparse.Namespace) -> None:
     if arguments.install:
         preflight.install_packages()
     preflight.check()
-    build.ensure(build.PAUSE, build.KUBE)
+    build.ensure(build.PAUSE, build.KUBE, build.KUEUE)
     build.ensure_kwok()
 
 

@@ -205,11 +205,6 @@ def kueue_configuration() -> dict[str, object]:
         "internalCertManagement": {"enable": False},
         "leaderElection": {"leaderElect": False},
         "integrations": {"frameworks": ["batch/job"]},
-        "featureGates": {
-            "VisibilityOnDemand": False,
-            "MultiKueue": False,
-            "ProvisioningACC": False,
-        },
     }
 
 

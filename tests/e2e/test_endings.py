@@ -66,7 +66,12 @@ def test_max_run_time_counts_from_the_containers_start(user: User) -> None:
 
 
 def test_start_timeout_names_the_cause(user: User) -> None:
-    runs = {"image": "registry.invalid/nothing:1", "command": ["true"], "startTimeout": "12s"}
+    runs = {
+        "image": "registry.invalid/nothing:1",
+        "command": ["true"],
+        "startTimeout": "12s",
+        "infraRetries": 0,
+    }
     user.apply(execution("unpullable", runs))
     waiting = user.wait(
         lambda: (e := user.execution("unpullable")).get("status", {}).get("reason") and e

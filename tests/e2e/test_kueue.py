@@ -96,7 +96,7 @@ def test_it_waits_in_its_queue_until_there_is_room(user: User, queue: None) -> N
     user.apply(queued("second", "true", deadline))
     told = waits_its_turn(user, "second")
     held = job(user, "second").metadata.name
-    assert told == f"step main: Queued: Job {held} is suspended: waiting its turn"
+    assert told == f"step main: Job {held} is suspended: waiting its turn"
     assert user.end("first")["status"]["phase"] == "Succeeded"
     (step,) = user.end("second")["status"]["steps"]
     assert (step["phase"], step["attempt"]) == ("Succeeded", 1)
@@ -110,7 +110,7 @@ def test_one_that_gives_way_to_another_goes_on_in_the_same_attempt(user: User, q
     (pod,) = user.pods()
     assert is_set_to(before, deadline)
 
-    user.apply(queued("urgent", "sleep 12", deadline, {PRIORITY: "urgent"}))
+    user.apply(queued("urgent", "sleep 15", deadline, {PRIORITY: "urgent"}))
     waits_its_turn(user, "patient")
     user.wait(lambda: pod.metadata.uid not in {p.metadata.uid for p in user.pods()})
     user.phase("urgent", "Running")
@@ -124,3 +124,4 @@ def test_one_that_gives_way_to_another_goes_on_in_the_same_attempt(user: User, q
     (step,) = user.end("patient")["status"]["steps"]
     assert (step["phase"], step["attempt"]) == ("Succeeded", 1)
     assert "infraRetries" not in step
+    assert step["podName"] != pod.metadata.name

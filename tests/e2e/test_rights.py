@@ -27,13 +27,14 @@ def as_operator(operator_kubeconfig: Path) -> Iterator[ApiClient]:
         ("get", "", "configmaps"),
         ("update", "taskmill.dev", "tasks"),
         ("patch", "taskmill.dev", "tasks"),
-        ("delete", "taskmill.dev", "taskexecutions"),
+        ("deletecollection", "taskmill.dev", "taskexecutions"),
+        ("update", "taskmill.dev", "taskexecutions"),
         ("patch", "taskmill.dev", "taskexecutions"),
-        ("patch", "batch", "jobs"),
+        ("update", "batch", "jobs"),
+        ("patch", "batch", "jobs/status"),
         ("get", "", "pods"),
         ("create", "", "pods"),
         ("delete", "", "pods"),
-        ("get", "", "pods/log"),
         ("create", "", "pods/exec"),
         ("patch", "", "pods/ephemeralcontainers"),
         ("patch", "", "pods/resize"),
@@ -106,10 +107,42 @@ def test_the_guard_refuses_it_other_peoples_pods(as_operator: ApiClient, user: U
         client.CoreV1Api(as_operator).patch_namespaced_pod("other", user.namespace, patch)
 
 
+@pytest.mark.parametrize(
+    ("patch", "words"),
+    [
+        ({"spec": {"suspend": True}}, "activeDeadlineSeconds"),
+        ({"spec": {"parallelism": 5}}, "activeDeadlineSeconds"),
+        ({"spec": {"backoffLimit": 5}}, "activeDeadlineSeconds"),
+        ({"spec": {"ttlSecondsAfterFinished": 5}}, "activeDeadlineSeconds"),
+        ({"metadata": {"labels": {"a": "b"}}}, "metadata"),
+        ({"metadata": {"annotations": {"a": "b"}}}, "metadata"),
+        ({"metadata": {"ownerReferences": None}}, "metadata"),
+    ],
+)
+def test_the_guard_refuses_it_every_change_of_a_job_but_its_deadline(
+    patch: dict[str, object], words: str, as_operator: ApiClient, user: User
+) -> None:
+    user.apply(execution("target", run_spec(command=["sleep", "600"], gracePeriod="1s")))
+    job = user.phase("target", "Running")["status"]["steps"][0]["jobName"]
+    batch = client.BatchV1Api(as_operator)
+    with pytest.raises(client.ApiException, match="taskmill-job-guard") as refused:
+        batch.patch_namespaced_job(job, user.namespace, patch)
+    assert words in refused.value.body
+    batch.patch_namespaced_job(job, user.namespace, {"spec": {"activeDeadlineSeconds": 600}})
+
+
+def test_the_guard_refuses_it_other_peoples_jobs(as_operator: ApiClient, user: User) -> None:
+    user.kubectl("create", "job", "other", "--image=busybox", "--", "sleep", "600")
+    patch = {"spec": {"activeDeadlineSeconds": 1}}
+    with pytest.raises(client.ApiException, match="only its own Jobs"):
+        client.BatchV1Api(as_operator).patch_namespaced_job("other", user.namespace, patch)
+
+
 def test_it_asks_for_no_right_that_it_does_not_have(operator: OperatorProcess, user: User) -> None:
     # Everything it ever does: create, read and write Events, stop in place, delete, roll up.
     user.apply(task("rights", "sleep 600", timeout="6s"))
-    user.apply(execution("no-image", {"image": "registry.invalid/a:1", "startTimeout": "8s"}))
+    unpullable = {"image": "registry.invalid/a:1", "startTimeout": "8s", "infraRetries": 0}
+    user.apply(execution("no-image", unpullable))
     assert user.end_of("rights")["status"]["reason"] == "DeadlineExceeded"
     user.end("no-image")
     user.wait(lambda: not user.jobs())

@@ -141,7 +141,7 @@ def test_deleting_an_execution_takes_its_job_and_pod_along(user: User) -> None:
 
 
 def test_a_deleted_job_or_pod_is_told_and_not_run_again(user: User) -> None:
-    runs = run_spec(command=["sleep", "600"], gracePeriod="1s")
+    runs = run_spec(command=["sleep", "600"], gracePeriod="1s", infraRetries=0)
     user.apply(execution("job-gone", runs), execution("pod-gone", runs))
     job = user.phase("job-gone", "Running")["status"]["steps"][0]["jobName"]
     pod = user.phase("pod-gone", "Running")["status"]["steps"][0]["podName"]

@@ -73,7 +73,12 @@ def test_a_tasks_run_adds_its_creation_and_the_roll_up(
 def test_one_that_waits_writes_when_its_cause_changes_only(
     user: User, cluster: Handle, before: Counter[str]
 ) -> None:
-    runs = {"image": "registry.invalid/nothing:1", "command": ["true"], "startTimeout": "30s"}
+    runs = {
+        "image": "registry.invalid/nothing:1",
+        "command": ["true"],
+        "startTimeout": "30s",
+        "infraRetries": 0,
+    }
     user.kubectl("create", "-f", "-", stdin=json.dumps(execution("stuck", runs)))
     user.end("stuck")
     wrote = quiet(cluster) - before

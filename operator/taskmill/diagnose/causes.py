@@ -77,4 +77,5 @@ CAUSES: tuple[Cause, ...] = (
 def diagnose(seen: Seen) -> Finding:
     """What the attempt is doing or how it ended; the first cause that applies."""
     finding = next(filter(None, (cause.recognise(seen) for cause in CAUSES)))
-    return replace(finding, sentence=words.advised(finding.reason, finding.sentence))
+    told = words.advised(finding.reason, finding.sentence)
+    return finding if told == finding.sentence else replace(finding, sentence=told)

@@ -104,7 +104,10 @@ class Pod:
     @property
     def main(self) -> Container | None:
         """The task's own container."""
-        return next((c for c in self.containers if c.role is Role.MAIN and c.name == MAIN), None)
+        for container in self.containers:
+            if container.role is Role.MAIN:
+                return container
+        return None
 
     @property
     def deleting(self) -> bool:

@@ -42,14 +42,16 @@ def problem(plan: Sequence[Step]) -> str:
 
 def order(plan: Sequence[Step]) -> list[Step]:
     """The steps, each behind those it depends on; without those of a circle and behind it."""
-    waits = {step.id: len(set(step.depends_on or ())) for step in plan}
-    after: dict[str, list[Step]] = {}
+    waits: dict[str, int] = {}
+    after: dict[str, list[Step]] = {step.id: [] for step in plan}
     for step in plan:
-        for below in set(step.depends_on or ()):
-            after.setdefault(below, []).append(step)
+        nearest = set(step.depends_on or ())
+        waits[step.id] = len(nearest)
+        for below in nearest & after.keys():
+            after[below].append(step)
     ordered = [step for step in plan if not waits[step.id]]
     for step in ordered:  # it grows meanwhile
-        for above in after.get(step.id, ()):
+        for above in after[step.id]:
             waits[above.id] -= 1
             if not waits[above.id]:
                 ordered.append(above)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import lru_cache
 from typing import Any
 
 from taskmill.api.meta import GROUP
@@ -40,6 +41,7 @@ def readable(stem: str, *parts: str) -> str:
     return f"{stem[:room].rstrip('-.')}-{digest(*parts)}"
 
 
+@lru_cache(maxsize=4096)
 def job_name(*, execution: str, uid: str, step: str, attempt: int) -> str:
     """Name of the Job of one attempt: readable, and unique by the execution's uid."""
     named = execution == step or execution.startswith(f"{step}-")

@@ -501,7 +501,7 @@ def _failed(
                 must=True,
                 record=record,
                 actions=(event,),
-                look_at=after.at,
+                look_at=after.at if after.at > this.moment else None,
             )
         words = words if after.at else told
     status = _status(attempt, known, phase=why.phase, reason=why.reason, failure_message=words)

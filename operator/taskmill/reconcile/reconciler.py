@@ -340,6 +340,11 @@ class Reconciler:
             self._cache.observe_job(await self._client.patch(JOBS, key.namespace, name, body))
         except (NotFound, Conflict):
             self._cache.bury(uid)
+        except Unreachable:
+            raise
+        except (ApiError, UnknownOutcome) as error:
+            # A backstop for when we are away: nothing else waits for it.
+            log.warning("%s: the deadline of Job %s cannot be set: %s", key, name, error)
 
     async def _delete_execution(self, key: Key, name: str, uid: str) -> None:
         self._check_leading()

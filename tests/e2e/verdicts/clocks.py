@@ -11,7 +11,38 @@ def _stop(scene: Scene) -> None:
     scene.stop()
 
 
+RESTING = {"retry": {"limit": 3, "backoff": {"initial": "60s"}}}
+
+
+def _stop_between(scene: Scene) -> None:
+    scene.wait(lambda: scene.status().get("attempts"))
+    scene.stop()
+
+
 CASES = (
+    Case(
+        title="deadline between retries",
+        runs=run_spec("echo flaky; sleep 1; exit 3", **RESTING),
+        deadline=30,
+        reason="Error",
+        sentence="step main: exit code 3: flaky; the deadline * leaves no time for another attempt",
+    ),
+    Case(
+        title="retries used up",
+        runs=run_spec(
+            "echo flaky; sleep 1; exit 3", retry={"limit": 1, "backoff": {"initial": "1s"}}
+        ),
+        reason="Error",
+        sentence="step main: exit code 3: flaky; it was attempt 2, the last",
+    ),
+    Case(
+        title="stopped between retries",
+        runs=run_spec("echo flaky; sleep 1; exit 3", **RESTING),
+        then=_stop_between,
+        phase="Stopped",
+        reason="Stopped",
+        sentence="stopped on request; step main was waiting for attempt 2: exit code 3: flaky",
+    ),
     Case(
         title="maxRunTime",
         runs=run_spec("echo halfway; sleep 600", maxRunTime="3s", gracePeriod="5s"),

@@ -145,8 +145,13 @@ CASES = (
     ),
     _fails(
         "writes a termination message and fails",
-        "echo 'log line'; echo 'artifact=7' > /dev/termination-log; exit 4",
-        "step main: exit code 4: artifact=7",
+        "echo 'log line'; echo 'out of ideas' > /dev/termination-log; exit 4",
+        "step main: exit code 4: out of ideas",
+    ),
+    _fails(
+        "writes outputs and then fails",
+        "echo 'version=1.2' >> $TASKMILL_OUTPUT; echo 'disk full'; exit 4",
+        "step main: exit code 4: disk full",
     ),
     Case(
         title="out of memory in a child and the shell goes on",

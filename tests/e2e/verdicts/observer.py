@@ -92,6 +92,7 @@ class Observer:
             moments = list(self._moments[scene.namespace])
         fixture = {
             "title": case.title,
+            "logs": scene.logs_behind_outputs(),
             "status": scene.status(),
             "describe": scene.described,
             "moments": moments,

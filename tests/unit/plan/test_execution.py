@@ -908,6 +908,18 @@ def test_of_what_a_probe_may_have_killed_the_events_are_read_before_the_verdict(
     assert verdict(decided(world(job(), pod().exited(143)), 11))[1] == Reason.ERROR
 
 
+def test_while_the_events_are_read_nothing_is_written():
+    """Its verdict comes within seconds, and is one write."""
+    ailing = probed().beside().exited(3, "no config", container="helper")
+    before = world(job(), pod().beside().running(1).exited(3, "no config", container="helper"))
+    told = stored(before, decided(before, 1), at(1))
+    assert told.execution.status.message
+    ended = replace(told, pods=(ailing.facts,))
+    for seconds in (11, 12, 14):
+        assert decided(heard(ended, 10.5), seconds).status is None
+    assert decided(heard(ended, 14), 15).status.phase is Phase.FAILED
+
+
 def test_a_rule_that_came_later_does_not_end_what_runs():
     older = execution().runs(podTemplate={"spec": {"restartPolicy": "Never"}})
     assert verdict(settled(world(older), 1))[1] == Reason.INVALID_TASK

@@ -108,6 +108,16 @@ def test_a_step_that_wrote_too_much_fails_and_says_so():
     )
 
 
+def test_sidecars_take_room_from_the_outputs():
+    run = toy(step("a"))
+    for name in ("one", "two", "three"):
+        run.pod("a").beside(name)
+    run.runs("a", 0, at=1, end=2, log="a=" + "x" * 3070)
+    assert run.status.failure_message == (
+        "step a: it wrote 3072 bytes or more to $TASKMILL_OUTPUT, of which a part is lost"
+    )
+
+
 # -- handing on -----------------------------------------------------------------------------------
 
 

@@ -117,16 +117,7 @@ class Replay:
             self.look(self.look_at)
 
 
-UNREAD = pytest.mark.xfail(reason="recorded before logs were read: its words come from there")
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=UNREAD if name == "writes-a-termination-message-and-fails" else ())
-        for name in HISTORIES
-    ],
-)
+@pytest.mark.parametrize("name", HISTORIES)
 def test_a_recorded_history_ends_in_the_same_words(name):
     history = json.loads(HISTORIES[name].read_text())
     if not any(moment["kind"] == "Job" for moment in history["moments"]):

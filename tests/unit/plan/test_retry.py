@@ -174,6 +174,14 @@ def test_a_delay_of_nothing_starts_the_next_attempt_at_once():
     assert run.jobs_made == ["a", "a2"]
 
 
+def test_nobody_looks_again_at_a_moment_that_has_passed():
+    run = toy(1)
+    decision = run.exits("a", 3, at=5).passes(conflict=True)
+    assert decision.look_at == decision.status.steps[0].next_attempt_at
+    run.seconds = 3600
+    assert run.passes().look_at > run.now
+
+
 def test_no_attempt_is_planned_for_after_the_deadline():
     run = fails(toy(2, deadline=11))
     assert verdict(run) == (

@@ -386,12 +386,14 @@ def test_a_first_failure_is_written_at_once_in_a_large_plan_too():
 
 
 def test_a_refusal_is_told_once_for_each_step_and_reason():
-    run = Toy(execution().plan(*wide(3)))
+    run = toy(step("a"), step("b"), step("c", "a"), step("d", "a"))
+    run.starts("b", at=1).settles()
     run.refuses = Refusal.QUOTA
-    for second in range(0, 60, 5):
-        run.settles(second)
-    told = [event for event in run.told if event.reason == Reason.QUOTA_EXCEEDED]
-    assert len(told) == 3
+    run.runs("a", 0, at=2, end=3).settles(6)
+    run.exits("b", 0, at=20).settles(23)
+    run.settles(60)
+    assert run.phases["b"] is Phase.SUCCEEDED
+    assert [event.reason for event in run.told] == [Reason.QUOTA_EXCEEDED] * 2
 
 
 def test_the_status_of_a_hundred_steps_is_small():
