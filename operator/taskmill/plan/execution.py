@@ -195,15 +195,15 @@ def _moments(
         known = before.get(one.step.id)
         if one.status is None or one.status == known:
             continue
-        if one.status.phase is Phase.RUNNING and not _has_run(known):
-            yield since
+        if (one.status.phase is Phase.RUNNING) != _runs(known) and not one.final:
+            yield since  # it starts, or has lost its place again
         elif one.final:
             yield max(since, (one.status.completed_at or now) + FIRST_WORD)
         elif known is None:
             yield max(since, _asked_at(one, now) + FIRST_WORD)
 
 
-def _has_run(known: StepStatus | None) -> bool:
+def _runs(known: StepStatus | None) -> bool:
     return known is not None and known.phase is Phase.RUNNING
 
 
