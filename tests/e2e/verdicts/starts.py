@@ -45,9 +45,9 @@ def _mount(title: str, volume: dict[str, object], told: str, advice: str) -> Cas
     }
     return Case(
         title=title,
-        runs=run_spec("true", startTimeout="12s", podTemplate=overlay),
+        runs=run_spec("true", startTimeout="30s", podTemplate=overlay),
         reason="MountFailed",
-        sentence=f"step main: did not start within startTimeout 12s: {told}{advice}",
+        sentence=f"step main: did not start within startTimeout 30s: {told}{advice}",
         waits=("MountFailed", f"step main: {told}{advice}"),
     )
 
@@ -97,9 +97,9 @@ CASES = (
     ),
     Case(
         title="registry unreachable",
-        runs={"image": NOWHERE, "command": ["true"], "startTimeout": "14s"},
+        runs={"image": NOWHERE, "command": ["true"], "startTimeout": "30s"},
         reason="ImagePullFailed",
-        sentence="step main: did not start within startTimeout 14s:"
+        sentence="step main: did not start within startTimeout 30s:"
         f" cannot pull {NOWHERE}: lookup registry.invalid: *",
         waits=("ImagePullFailed", f"step main: cannot pull {NOWHERE}: lookup registry.invalid: *"),
     ),
