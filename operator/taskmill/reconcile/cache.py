@@ -285,6 +285,11 @@ class Cache:
         self._homes[child.uid] = key
         return children.observe(child, int(raw["metadata"]["resourceVersion"]))
 
+    def jobs_of(self, key: Key) -> int:
+        """How many Jobs of an execution are known."""
+        family = self._families.get(key)
+        return len(family.jobs) if family else 0
+
     def bury(self, uid: str) -> Key | None:
         """A Job or pod is gone; the key of its execution when it was known."""
         key = self._homes.get(uid)

@@ -12,6 +12,12 @@ ROLL_UP_IN = 0.5
 """Seconds: what happens to a Task's executions within them costs one pass of the Task."""
 
 
+CROWD = 20
+"""Jobs up to which each change of one is looked at immediately."""
+BREATH = 0.0005
+"""Seconds for each Job: a look at a big plan is not cheap, and its changes come in swarms."""
+
+
 class Feed:
     """The one way into the cache and the queue, whoever watches."""
 
@@ -33,23 +39,23 @@ class Feed:
 
     def job(self, raw: JsonObject) -> None:
         """A Job of ours was created or changed."""
-        self._add(self._cache.observe_job(raw))
+        self._stirred(self._cache.observe_job(raw))
 
     def pod(self, raw: JsonObject) -> None:
         """A pod of ours was created or changed."""
-        self._add(self._cache.observe_pod(raw))
+        self._stirred(self._cache.observe_pod(raw))
 
     def job_gone(self, gone: Vanished) -> None:
         """A Job of ours is gone."""
         if gone.last:
             self._cache.observe_job(gone.last)
-        self._add(self._cache.bury(gone.uid))
+        self._stirred(self._cache.bury(gone.uid))
 
     def pod_gone(self, gone: Vanished) -> None:
         """A pod of ours is gone; its last state may hold the verdict."""
         if gone.last:
             self._cache.observe_pod(gone.last)
-        self._add(self._cache.bury(gone.uid))
+        self._stirred(self._cache.bury(gone.uid))
 
     def gone(self, key: Key, uid: str) -> None:
         """One of our own objects is gone."""
@@ -57,6 +63,12 @@ class Feed:
         others = self._cache.waiting_for(key)
         if self._cache.drop(key, uid):
             self._add(task, *rivals, *others)
+
+    def _stirred(self, key: Key | None) -> None:
+        """Something of an execution has changed."""
+        if key:
+            jobs = self._cache.jobs_of(key)
+            self._queue.add_in(key, jobs * BREATH if jobs > CROWD else 0.0)
 
     def _add(self, *keys: Key | None) -> None:
         for key in keys:

@@ -220,3 +220,26 @@ def test_the_first_resync_is_tried_until_it_works():
 
     assert run_virtually(run()) == 2.0
     assert told.cache.uid(TASK) == TASK_UID
+
+
+@virtual
+async def test_a_swarm_of_changes_of_a_big_plan_is_one_look():
+    told = await filled()
+    for number in range(40):
+        made = job(uid=f"job-{number}", step=f"step-{number}")
+        told.feed.job(made.raw)
+    await told.keys()
+    looks = []
+    for version in (2, 3, 4):
+        for number in range(40):
+            told.feed.job(job(uid=f"job-{number}", step=f"step-{number}").version(version).raw)
+        looks += await told.keys(within=0.001)
+    looks += await told.keys()
+    assert looks == [RUN]
+
+
+@virtual
+async def test_a_change_of_a_small_plan_is_looked_at_immediately():
+    told = await filled()
+    told.feed.job(job().version(2).raw)
+    assert await told.keys(within=0) == [RUN]
