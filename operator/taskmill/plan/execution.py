@@ -1,7 +1,9 @@
 """One execution: what to do next.
 
-    Pending ──► Running ──► Succeeded | Failed | Stopped      (a final phase never changes)
+    Pending ◄─► Running ──► Succeeded | Failed | Stopped      (a final phase never changes)
        └────────────┴─ FailureTarget: the verdict is certain, containers are still ending ─┘
+
+It is Pending again while all that it has to do waits: for another attempt, for its place back.
 
 `steps` says where each step stands, `status` puts that into words; here it is decided whether
 the execution has come to its end, when what is new is written, and what is done.
