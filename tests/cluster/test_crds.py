@@ -145,7 +145,8 @@ def of_env(kind: str, at: str) -> Iterator[Refusal]:
         {**named, f"{one}.value": "", f"{source}.fieldRef.fieldPath": "metadata.name"},
     )
     exactly_one = (
-        "exactly one of secretKeyRef, configMapKeyRef, fieldRef and resourceFieldRef must be given"
+        "exactly one of secretKeyRef, configMapKeyRef, fieldRef, resourceFieldRef and output"
+        " must be given"
     )
     yield Refusal(kind, source, exactly_one, {**named, source: {}})
     two = {"fieldRef": {"fieldPath": "a"}, "resourceFieldRef": {"resource": "limits.cpu"}}

@@ -80,5 +80,5 @@ def test_outputs_that_are_too_large_are_told(user: User) -> None:
     ended = user.end("large")["status"]
     assert ended["reason"] == "InvalidTask"
     assert ended["failureMessage"] == (
-        "step main: it wrote 4096 bytes or more to $TASKMILL_OUTPUT, of which the beginning is lost"
+        "step main: it wrote 4096 bytes or more to $TASKMILL_OUTPUT, of which a part is lost"
     )

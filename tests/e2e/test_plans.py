@@ -11,7 +11,7 @@ from cluster.handle import Handle
 from cluster.local import LocalCluster
 from e2e.test_endings import at
 from e2e.user import FINAL, User, execution, run_spec, task
-from e2e.writes import quiet, separate
+from e2e.writes import others, quiet, separate
 
 pytestmark = pytest.mark.cluster
 
@@ -187,11 +187,13 @@ def test_tasks_that_depend_on_each_other_say_so(user: User) -> None:
     assert not user.executions()
 
 
+@pytest.mark.timeout(300)
 def test_a_mesh_of_200_steps_takes_few_writes(
     user: User, cluster: Handle, local_cluster: LocalCluster
 ) -> None:
     local_cluster.kwok(2)
     separate(cluster)
+    user.wait(lambda: others(user) == [], within=100)
     before = quiet(cluster)
     layers, width = 20, 10
     steps = [
@@ -206,7 +208,7 @@ def test_a_mesh_of_200_steps_takes_few_writes(
         for place in range(width)
     ]
     user.kubectl("create", "-f", "-", stdin=json.dumps(plan("mesh", *steps)))
-    told = user.end("mesh", within=110)
+    told = user.end("mesh", within=150)
     assert told["status"]["phase"] == "Succeeded"
     assert len(told["status"]["steps"]) == layers * width
     wrote: Counter[str] = quiet(cluster) - before

@@ -7,7 +7,7 @@ import pytest
 
 from cluster.handle import Handle
 from e2e.user import User, execution, run_spec, task
-from e2e.writes import counted, quiet, separate
+from e2e.writes import counted, others, quiet, separate
 
 pytestmark = pytest.mark.cluster
 
@@ -26,11 +26,6 @@ def before(user: User, cluster: Handle) -> Counter[str]:
     # The server knows the FlowSchema once it has counted by it.
     user.wait(lambda: counted(cluster)["all"])
     return quiet(cluster)
-
-
-def others(user: User) -> list[str]:
-    found = (n.metadata.name for n in user.core.list_namespace().items)
-    return [name for name in found if name.startswith("test-") and name != user.namespace]
 
 
 def test_a_plain_run_takes_three_writes(user: User, cluster: Handle, before: Counter[str]) -> None:

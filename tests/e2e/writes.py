@@ -10,6 +10,7 @@ from collections import Counter
 
 from cluster.handle import Handle
 from e2e.install import ACCOUNT, SYSTEM
+from e2e.user import User
 
 FLOW = "taskmill-operator-writes"
 _SAMPLE = re.compile(r"^(?P<name>\w+)\{(?P<labels>[^}]*)\} (?P<count>\S+)$", re.MULTILINE)
@@ -84,3 +85,9 @@ def quiet(cluster: Handle) -> Counter[str]:
             return now
         assert time.monotonic() < deadline, now - known
         known = now
+
+
+def others(user: User) -> list[str]:
+    """Namespaces of other tests that are still being emptied: that makes writes, too."""
+    found = (n.metadata.name for n in user.core.list_namespace().items)
+    return [name for name in found if name.startswith("test-") and name != user.namespace]

@@ -45,8 +45,12 @@ def last_line(log: str) -> str:
 
 def sentence(text: str) -> str:
     """`text` cleaned and cut to `SENTENCE_BYTES`, never inside a character."""
-    line = clean(text)
+    return shortened(clean(text), SENTENCE_BYTES)
+
+
+def shortened(line: str, limit: int) -> str:
+    """`line` cut to so many bytes of UTF-8, never inside a character."""
     data = line.encode("utf-8", "replace")
-    if len(data) <= SENTENCE_BYTES:
+    if len(data) <= limit:
         return line
-    return data[: SENTENCE_BYTES - len("…".encode())].decode("utf-8", "ignore").rstrip() + "…"
+    return data[: limit - len("…".encode())].decode("utf-8", "ignore").rstrip() + "…"

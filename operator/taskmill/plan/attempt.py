@@ -14,6 +14,7 @@ from taskmill.diagnose.causes import diagnose
 from taskmill.diagnose.ends import usual_payer
 from taskmill.diagnose.facts import Job, Pod
 from taskmill.diagnose.finding import Finding, Seen, Stage
+from taskmill.plan import outputs
 from taskmill.plan.names import job_name
 from taskmill.plan.world import ExecutionWorld, Refusal, Refused
 
@@ -131,12 +132,16 @@ def _is_former(world: ExecutionWorld, job: Job, pod: Pod) -> bool:
 
 
 def _with_log(world: ExecutionWorld, pod: Pod | None) -> Pod | None:
-    """The pod, its log quoted where outputs have taken the place of the last words."""
-    log = world.logs.get(pod.uid) if pod else None
-    if pod is None or log is None:
+    """The pod with its last words: outputs are none, they may have come in the place of the log."""
+    ended = pod.main.ended if pod and pod.main else None
+    if pod is None or ended is None:
         return pod
+    log = world.logs.get(pod.uid)
+    if log is None and not outputs.parse(ended.message):
+        return pod
+    words = outputs.without(ended.message) if log is None else log
     containers = tuple(
-        replace(c, ended=replace(c.ended, message=log)) if c is pod.main and c.ended else c
+        replace(c, ended=replace(c.ended, message=words)) if c is pod.main and c.ended else c
         for c in pod.containers
     )
     return replace(pod, containers=containers)

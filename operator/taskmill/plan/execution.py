@@ -98,7 +98,7 @@ def _run(world: ExecutionWorld, plan: Plan, now: datetime) -> Decision:
         actions.extend(one.creation for one in standings if one.creation)
     for one in standings:
         actions.extend(one.actions)
-        actions.extend(_backstops(one, deadline))
+        actions.extend(_backstops(world, one, deadline, now))
     actions.extend(over)
     looks = [deadline, tell_at, over_at, *(one.look_at for one in standings)]
     return Decision(
@@ -162,9 +162,12 @@ def _wait(world: ExecutionWorld, reason: Reason, waits: str, now: datetime) -> D
         phase = Phase.STOPPED if why.reason in STOPPED else Phase.FAILED
         told = "" if why.reason is Reason.STOPPED else f"; it was still {waits}"
         return _conclude(world, (), Verdict(phase, why.reason, sentence(why.words + told)), now)
-    status = say.waiting(world, reason, waits, now)
-    changed = say.differs(status, world.execution.status)
-    return Decision(status if changed else None, (), deadline)
+    status, old = say.waiting(world, reason, waits, now), world.execution.status
+    if not say.is_news(status, old):
+        return Decision(None, (), deadline)
+    if old.phase and world.written_at and now < (at := world.written_at + WORDS_APART):
+        return Decision(None, (), min(at, deadline))
+    return Decision(status, (), deadline)
 
 
 # -- what is written, and when --------------------------------------------------------------------
@@ -218,23 +221,28 @@ def _asked_at(one: Standing, now: datetime) -> datetime:
 
 def _refusals(world: ExecutionWorld, standings: Sequence[Standing]) -> Iterator[TellEvent]:
     """The Events about what the API server did not let in, once for each reason."""
-    told = {(step.id, step.attempt, step.reason) for step in world.execution.status.steps or ()}
+    told = {step.reason for step in world.execution.status.steps or ()}
     for one in standings:
         attempt = one.attempt
         if attempt is None or one.final or (reason := attempt.finding.reason) is None:
             continue
-        if (one.step.id, attempt.number, reason) in told:
+        if reason in told:
             continue
         refused = attempt.job is None and attempt.refused is not None
         if refused or reason is Reason.QUOTA_EXCEEDED:
+            told.add(reason)
             words = sentence(f"step {one.step.id}: {attempt.finding.sentence}")
             yield TellEvent(event_name(world, attempt, f"refused {reason}"), reason, words)
 
 
-def _backstops(one: Standing, deadline: datetime) -> Iterator[LimitJob]:
+def _backstops(
+    world: ExecutionWorld, one: Standing, deadline: datetime, now: datetime
+) -> Iterator[LimitJob]:
     """Kubernetes' own clock starts anew when a Job is resumed; the deadline does not."""
     job = one.attempt.job if one.attempt and one.active else None
     if job is None or job.suspended or not job.started_at or job.deadline_seconds is None:
+        return
+    if (refused := world.refused.get(job.name)) and now < refused.again_at:
         return
     wanted = backstop(deadline, one.step.task, job.started_at)
     if job.deadline_seconds > wanted + BACKSTOP_SLACK:

@@ -79,7 +79,7 @@ def build_job(  # noqa: PLR0913 - all that a Job depends on
     env = [
         outputs.filled(variable, written) for variable in _merged(task.env or (), spec.env or ())
     ]
-    args = spec.args if takes_args(spec, step) else None
+    args = spec.args if spec.args is not None and takes_args(spec, step) else None
     pod = _with_output(_pod(env, args, task, grace, limits), memory_limit)
     return {
         "apiVersion": "batch/v1",

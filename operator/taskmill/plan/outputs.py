@@ -43,6 +43,11 @@ def is_all_outputs(message: str) -> bool:
     return bool(lines) and all(_LINE.fullmatch(line) for line in lines)
 
 
+def without(message: str) -> str:
+    """What a termination message says besides outputs."""
+    return "\n".join(line for line in message.split("\n") if not _LINE.fullmatch(line.rstrip("\r")))
+
+
 def too_much(message: str, others: Mapping[str, Mapping[str, str]], *, containers: int = 1) -> str:
     """Which limit a step's outputs exceed, in words; "" when none is.
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 from datetime import datetime
 
 from taskmill.api.task import ConcurrencyPolicy
+from taskmill.plan.names import ANNOTATION_SCHEDULED
 from taskmill.plan.world import Execution, ExecutionWorld
 
 IN_TURN = frozenset({ConcurrencyPolicy.QUEUE, ConcurrencyPolicy.REPLACE})
 """Policies with which a run waits until the one before it has ended."""
 
 
-def age(execution: Execution) -> tuple[datetime, int, str]:
-    """What runs of one Task are ordered by, oldest first."""
+def age(execution: Execution) -> tuple[datetime, int, str, str]:
+    """What runs of one Task are ordered by, oldest first: as they are made, within a second too."""
     ref = execution.spec.task_ref if execution.spec else None
     generation = (ref.generation if ref else None) or 0
-    return execution.meta.created_at, generation, execution.meta.name
+    # A change is started before a time of the schedule.
+    time = execution.meta.annotations.get(ANNOTATION_SCHEDULED, "")
+    return execution.meta.created_at, generation, time, execution.meta.name
 
 
 def waits_for(world: ExecutionWorld) -> str:

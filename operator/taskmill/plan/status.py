@@ -8,13 +8,16 @@ from datetime import datetime
 
 from taskmill.api.execution import AttemptStatus, StepStatus, TaskExecutionStatus
 from taskmill.api.reasons import ConditionType, Phase, Reason
-from taskmill.diagnose.text import gist, sentence
+from taskmill.diagnose.text import gist, sentence, shortened
 from taskmill.plan.conditions import Wanted, find, merged
 from taskmill.plan.endings import OF_ALL, STOPPED, Whole, deadline_of
 from taskmill.plan.freeze import Unresolved, steps_of
 from taskmill.plan.steps import Standing
 from taskmill.plan.world import ExecutionWorld
 
+SENTENCES_BYTES = 12 * 1024
+"""Of all steps' sentences: beyond it each is cut to its share."""
+ATTEMPTS_MOST = 100
 ATTEMPTS_KEPT = 6
 """Earlier attempts that are kept of a small plan; a status has to stay small."""
 NAMES_TOLD = 3
@@ -103,7 +106,7 @@ def going_on(
         message=message,
         failure_message=certain.words if certain else None,
         started_at=_started(old, standings),
-        steps=tuple(one.status for one in standings if one.status) or None,
+        steps=_within_bounds([one.status for one in standings if one.status]) or None,
         attempts=_attempts(old, standings),
         conditions=_conditions(world, conditions, now),
     )
@@ -128,7 +131,7 @@ def final(
         failure_message=how.words or None,
         started_at=started,
         completed_at=max(completed, started) if started else completed,
-        steps=statuses or None,
+        steps=_within_bounds(statuses) or None,
         attempts=_attempts(old, standings),
         conditions=_conditions(world, conditions, now),
     )
@@ -156,6 +159,20 @@ def freezes_plan(world: ExecutionWorld) -> bool:
     execution = world.execution
     bare = execution.spec is not None and execution.spec.plan is None
     return bare and execution.status.plan is None
+
+
+def _within_bounds(statuses: Sequence[StepStatus]) -> tuple[StepStatus, ...]:
+    """The statuses, their sentences cut where they would make the object too large to store."""
+    told = [s.failure_message or "" for s in statuses]
+    if sum(len(words.encode()) for words in told) <= SENTENCES_BYTES:
+        return tuple(statuses)
+    share = SENTENCES_BYTES // sum(map(bool, told))
+    return tuple(
+        s.model_copy(update={"failure_message": shortened(s.failure_message, max(share, 80))})
+        if s.failure_message
+        else s
+        for s in statuses
+    )
 
 
 # -- one sentence for many steps ------------------------------------------------------------------
@@ -217,7 +234,7 @@ def _attempts(
     new = [one.record for one in standings if one.record]
     if not new:
         return old.attempts
-    kept = max(ATTEMPTS_KEPT, len(standings) // 2)
+    kept = max(ATTEMPTS_KEPT, min(ATTEMPTS_MOST, len(standings) // 5))
     return (*(old.attempts or ()), *new)[-kept:]
 
 

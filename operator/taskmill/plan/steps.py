@@ -41,7 +41,7 @@ from taskmill.plan.endings import (
 from taskmill.plan.graph import order
 from taskmill.plan.job import build_job, grace_period
 from taskmill.plan.retry import Failure, follow
-from taskmill.plan.world import ExecutionWorld, Trouble
+from taskmill.plan.world import ExecutionWorld, Refusal, Trouble
 
 EVENTS_AFTER = timedelta(seconds=2)
 EVENTS_APART = timedelta(seconds=60)
@@ -253,8 +253,12 @@ def _unmade(
     if this.world.execution.meta.deleting or not this.world.owner_alive:
         # The garbage collector is on its way: nothing new is made, what runs still ends in time.
         return standing
-    if attempt.refused and now < attempt.refused.again_at:
-        again_at = attempt.refused.again_at
+    refusals = [one for one in this.world.refused.values() if one.kind is Refusal.QUOTA]
+    if attempt.refused:
+        refusals.append(attempt.refused)
+    # Where there is no room for one step there is none for another.
+    again_at = max((one.again_at for one in refusals), default=now)
+    if now < again_at:
         return replace(standing, look_at=min(filter(None, [standing.look_at, again_at])))
     body = build_job(
         this.world.execution,
@@ -467,7 +471,8 @@ def _ended(
         why = Ending(Reason.INVALID_TASK, f"step {step.id}: {wrong}", at)
         return _failed(this, attempt, known, why, failing=failing)
     status = _status(attempt, known, phase=Phase.SUCCEEDED, output=outputs.parse(message) or None)
-    return Standing(step, status, attempt)
+    # Stored before anything is made of it: together outputs are limited, and judged only once.
+    return Standing(step, status, attempt, must=bool(status.output))
 
 
 def _failed(

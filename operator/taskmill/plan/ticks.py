@@ -98,8 +98,11 @@ def seen(world: TaskWorld, now: datetime) -> Ticks:
     if task.spec.suspend:
         # What it would wait for is forgotten: times meanwhile are not made up for.
         return replace(ticks, next=None)
-    following = schedule.next_after(now)
-    tick = _come(schedule, ticks.next, now)
+    following, awaited = schedule.next_after(now), ticks.next
+    if awaited is None and status.observed_generation is None:
+        # Never seen: it counts from its creation, as the operator may have been away.
+        awaited = schedule.next_after(task.meta.created_at)
+    tick = _come(schedule, awaited, now)
     if tick is None:
         return replace(ticks, next=following)
     due = Due(_start(task, tick), tick, following, given.starting_deadline)

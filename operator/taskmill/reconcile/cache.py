@@ -232,9 +232,11 @@ class Cache:
 
     def rivals_of(self, key: Key) -> Iterable[Key]:
         """The runs of the same Task that wait for their turn, or may lose it, with this one."""
-        task_key = self.task_of(key)
+        mine, task_key = self._executions.get(key), self.task_of(key)
         task = self._tasks.get(task_key) if task_key else None
         spec = task.spec if task else None
+        if mine is None or not mine.automatic:
+            return ()
         if task_key is None or spec is None or spec.concurrency_policy not in IN_TURN:
             return ()
         siblings = self._by_task.get(task_key, ())

@@ -19,6 +19,7 @@ from taskmill.kube.errors import (
     ApiError,
     Conflict,
     Gone,
+    Invalid,
     NotFound,
     Throttled,
     Unauthorized,
@@ -41,6 +42,7 @@ from taskmill.plan.decision import (
     TellEvent,
     TryJob,
 )
+from taskmill.plan.names import LABEL_TASK
 from taskmill.plan.world import Execution, Heard, Limits, Meta, Refusal, Refused, Task, Tried
 from taskmill.reconcile.cache import Cache, JsonObject, Key, Kind
 from taskmill.reconcile.feed import ROLL_UP_IN
@@ -70,12 +72,21 @@ STOP_AGAIN = 1.0
 """Seconds until a pod that could not be stopped is asked again."""
 LOOK_UP = 1.0
 """Seconds until a run that waits for its turn to be created is looked at again."""
+AFTER_CONFLICT = 0.05
+"""Seconds until what was stale is decided anew."""
+FORGET_AFTER = timedelta(hours=1)
+"""How long after it might have been tried again a refusal is still known."""
+LIMIT_AGAIN = timedelta(minutes=1)
+"""Until a Job whose deadline could not be set is tried again."""
 AFTER_ACTING = 0.1
 """Seconds until the next pass of what was acted on."""
 CREATIONS = 16
 """Creations under way at the same time: half of the workers."""
 OTHERS_CLOCK = timedelta(seconds=5)
 """How much later than ours an API server's clock may be when ages are compared."""
+
+
+Creation = CreateJob | CreateExecution
 
 
 class PassOverError(Exception):
@@ -135,8 +146,8 @@ class Reconciler:
             try:
                 await self.reconcile(key)
             except (Conflict, Gone):
-                # Stale, not wrong: read what is there and decide anew.
-                await self._refresh(key)
+                # Stale, not wrong: read what is there and decide anew, but not in a loop.
+                await self._refresh(key, within=AFTER_CONFLICT)
         except Unreachable as error:
             log.debug("%s: %s", key, error)
             self._outage.met(key)
@@ -179,19 +190,49 @@ class Reconciler:
         if decision.status is not None:
             patch = merge_patch(old.status.to_api(), decision.status.to_api())
             await self._store(key, old.meta, patch, now)
-        creations = [action for action in decision.actions if isinstance(action, CreateJob)]
-        if creations and await self._reread(key, old.meta):
+        creates = any(isinstance(action, Creation) for action in decision.actions)
+        if creates and await self._reread(key, old.meta):
             return
-        for action in decision.actions:
-            if not isinstance(action, CreateJob):
-                await self._act(key, old.meta, action, now)
-        await self._create_jobs(key, old.meta, creations, now)
+        await self._perform(key, old.meta, decision.actions, now)
         if decision.actions:
             # What they changed decides what is next. Not at once: should they change nothing,
             # that must not become a loop.
             self._queue.add_in(key, AFTER_ACTING)
         elif decision.look_at:
             self._queue.add_in(key, (decision.look_at - now).total_seconds())
+
+    async def _perform(
+        self, key: Key, meta: Meta, actions: Sequence[Action], now: datetime
+    ) -> None:
+        """All of them: what must end first, what only explains last, none kept by another."""
+        creations = [action for action in actions if isinstance(action, CreateJob)]
+        stops = [action for action in actions if isinstance(action, StopPod)]
+        lookups = [action for action in actions if isinstance(action, ReadEvents | ReadLog)]
+        deeds = [
+            a for a in actions if not isinstance(a, CreateJob | StopPod | ReadEvents | ReadLog)
+        ]
+        errors = [*await self._together(key, meta, stops, now)]
+        errors += await self._together(key, meta, deeds, now)
+        await self._create_jobs(key, meta, creations, now)
+        errors += await self._together(key, meta, lookups, now)
+        if errors:
+            raise errors[0]
+
+    async def _together(
+        self, key: Key, meta: Meta, actions: Sequence[Action], now: datetime
+    ) -> list[BaseException]:
+        """Some at the same time; what went wrong. Raises `Unreachable`: the others would, too."""
+        errors: list[BaseException] = []
+        for first in range(0, len(actions), AT_ONCE):
+            done = await asyncio.gather(
+                *(self._act(key, meta, one, now) for one in actions[first : first + AT_ONCE]),
+                return_exceptions=True,
+            )
+            errors += [error for error in done if error is not None]
+            for error in errors:
+                if isinstance(error, Unreachable):
+                    raise error
+        return errors
 
     # -- writes --
 
@@ -224,7 +265,7 @@ class Reconciler:
             case DeleteJob(name, job_uid):
                 await self._delete_job(key, name, job_uid)
             case LimitJob(name, job_uid, seconds):
-                await self._limit_job(key, name, job_uid, seconds)
+                await self._limit_job(key, name, job_uid, seconds, now)
             case StopPod(name, pod_uid):
                 await self._stop_pod(key, name, pod_uid)
             case ReadEvents() | ReadLog():
@@ -254,12 +295,18 @@ class Reconciler:
                 assert_never(action)
 
     async def _reread(self, key: Key, meta: Meta) -> bool:
-        """Whether the execution had to be read before its first creation, and is decided anew."""
+        """Whether it had to be read before the first creation for it, and is decided anew."""
         old = meta.created_at < self._since and meta.uid not in self._read
         if not old and meta.uid not in self._doubted:
             return False
         # Another process, or a request without an answer, may have come this far already.
         await self._refresh(key)
+        if key.kind is Kind.TASK:
+            runs, _ = await self._client.list(
+                EXECUTIONS, key.namespace, label_selector=f"{LABEL_TASK}={key.name}"
+            )
+            for run in runs:
+                self._cache.observe_execution(run)
         self._doubted.discard(meta.uid)
         self._read.add(meta.uid)
         return True
@@ -298,8 +345,11 @@ class Reconciler:
         message = ""
         try:
             await self._client.create(JOBS, key.namespace, body, dry_run=True)
-        except (Unauthorized, Unreachable):
+        except Unauthorized:
             raise
+        except Unreachable as error:
+            # Maybe a webhook that hangs: nobody else is to wait for that.
+            log.warning("%s: the dry run of its Job got no answer: %s", key, error)
         except ApiError as error:
             answer = refused(error, now, None)
             # A webhook with side effects refuses every dry run, whatever it is of.
@@ -328,29 +378,36 @@ class Reconciler:
                 log.info("%s: %s %s refused: %s", key, resource, name, error)
                 if isinstance(error, UnknownOutcome) and resource is JOBS:
                     self._doubted.add(owner)
+                for other in [n for n, r in memory.items() if r.again_at < now - FORGET_AFTER]:
+                    del memory[other]
                 memory[name] = refused(error, now, memory.get(name))
                 return None
         memory.pop(name, None)
         return made
 
-    async def _limit_job(self, key: Key, name: str, uid: str, seconds: int) -> None:
+    async def _limit_job(self, key: Key, name: str, uid: str, seconds: int, now: datetime) -> None:
         self._check_leading()
         body = {"metadata": {"uid": uid}, "spec": {"activeDeadlineSeconds": seconds}}
         try:
             self._cache.observe_job(await self._client.patch(JOBS, key.namespace, name, body))
-        except (NotFound, Conflict):
-            self._cache.bury(uid)
         except Unreachable:
             raise
         except (ApiError, UnknownOutcome) as error:
+            if _is_gone(error):
+                self._cache.bury(uid)
+                return
             # A backstop for when we are away: nothing else waits for it.
             log.warning("%s: the deadline of Job %s cannot be set: %s", key, name, error)
+            refusal = Refused(Refusal.PASSING, str(error), now, now + LIMIT_AGAIN)
+            self._cache.memory(key).refused[name] = refusal
 
     async def _delete_execution(self, key: Key, name: str, uid: str) -> None:
         self._check_leading()
         try:
             await self._client.delete(EXECUTIONS, key.namespace, name, uid=uid)
-        except (NotFound, Conflict):
+        except (NotFound, Conflict) as error:
+            if not _is_gone(error):
+                raise
             log.debug("%s: TaskExecution %s was gone", key, name)
         gone = Key(Kind.EXECUTION, key.namespace, name)
         if self._cache.uid(gone) == uid:
@@ -360,7 +417,9 @@ class Reconciler:
         self._check_leading()
         try:
             await self._client.delete(JOBS, key.namespace, name, uid=uid)
-        except (NotFound, Conflict):
+        except (NotFound, Conflict) as error:
+            if not _is_gone(error):
+                raise
             # Gone already, or another Job by now: either way not ours to delete.
             log.debug("%s: Job %s was gone", key, name)
         self._cache.bury(uid)
@@ -371,10 +430,10 @@ class Reconciler:
         body = {"metadata": {"uid": uid}, "spec": {"activeDeadlineSeconds": 1}}
         try:
             pod = await self._client.patch(PODS, key.namespace, name, body)
-        except (NotFound, Conflict):
-            self._cache.bury(uid)
-            return
         except (ApiError, UnknownOutcome) as error:
+            if _is_gone(error):
+                self._cache.bury(uid)
+                return
             # Until it is given up there are seconds, too few for the usual delays.
             log.warning("%s: pod %s cannot be stopped: %s; trying again", key, name, error)
             self._queue.add_in(key, STOP_AGAIN)
@@ -428,7 +487,7 @@ class Reconciler:
             text = ""
         self._cache.memory(key).logs[uid] = text
 
-    async def _refresh(self, key: Key) -> None:
+    async def _refresh(self, key: Key, *, within: float = 0.0) -> None:
         """Replace what is cached by what is stored."""
         try:
             raw = await self._client.get(RESOURCES[key.kind], key.namespace, key.name)
@@ -436,7 +495,7 @@ class Reconciler:
             self._forget(key)
             return
         self._observe(key, raw)
-        self._queue.add(key)
+        self._queue.add_in(key, within)
 
     def _forget(self, key: Key) -> None:
         """It is gone; whoever looks at it has to look again."""
@@ -458,6 +517,14 @@ class Reconciler:
             self._queue.add(rival)
         if task := self._cache.task_of(key):
             self._queue.add_in(task, ROLL_UP_IN)
+
+
+def _is_gone(error: ApiError | UnknownOutcome) -> bool:
+    """Whether the object we named is no more: none of the name, or one of another uid."""
+    # A conflict may also be about the server's own tries, or a webhook's word.
+    other = isinstance(error, Conflict) and "UID in precondition" in error.message
+    changed = isinstance(error, Invalid) and "metadata.uid" in error.message
+    return isinstance(error, NotFound) or other or changed
 
 
 def _is_ours(found: JsonObject, wanted: JsonObject, owner: str) -> bool:

@@ -2,10 +2,12 @@
 
 import pytest
 
-from builders import execution, step
+from builders import at, execution, job, pod, step, world
 from taskmill.api.reasons import Phase, Reason
 from taskmill.plan.decision import ReadLog
+from taskmill.plan.execution import decide
 from taskmill.plan.outputs import is_all_outputs, parse, too_much, unexpanded
+from taskmill.plan.world import Limits
 from toy import Toy
 
 
@@ -226,3 +228,11 @@ def test_no_log_is_read_of_a_pod_that_is_gone():
     run.settles()
     assert not any(isinstance(deed, ReadLog) for deed in run.deeds)
     assert run.status.phase is Phase.FAILED
+
+
+def test_outputs_are_no_last_words_whatever_becomes_of_the_log():
+    wrote = pod().exited(1, "token=s3cret\nnot what you think")
+    told = decide(world(job(), wrote), at(20)).status
+    assert told.failure_message == "step build: exit code 1: not what you think"
+    alone = world(job(), pod().exited(1, "token=s3cret"), limits=Limits(log_tail=False))
+    assert decide(alone, at(20)).status.failure_message == "step build: exit code 1"

@@ -5,6 +5,7 @@ import pytest
 from builders import execution, stamp, step, task
 from taskmill.api.reasons import Phase, Reason
 from taskmill.plan.decision import StopPod
+from taskmill.plan.slots import age
 from toy import Toy
 
 
@@ -162,3 +163,9 @@ def test_without_its_task_nobody_waits_or_is_replaced():
     built = execution().created(5).triggered("v1:mine", 5)
     built.raw["metadata"].pop("ownerReferences")
     assert Toy(built, made(4), made(7)).settles(5).jobs_made == ["build"]
+
+
+def test_of_a_change_and_a_time_in_the_same_second_the_change_came_first():
+    change = execution("z", uid="z").triggered("v1:a", 1).facts
+    tick = execution("a", uid="a").scheduled(0).facts
+    assert age(change) < age(tick)

@@ -6,7 +6,9 @@ from math import ceil
 import pytest
 
 from builders import at, execution, job, job_of, pod_of, stamp, step, task, world
+from taskmill.api.execution import StepStatus
 from taskmill.api.reasons import Phase, Reason
+from taskmill.plan import status as say
 from taskmill.plan.decision import CreateJob, DeleteJob, LimitJob, StopPod, TellEvent
 from taskmill.plan.execution import APART_PER_STEP, decide
 from taskmill.plan.world import Refusal
@@ -385,7 +387,7 @@ def test_a_first_failure_is_written_at_once_in_a_large_plan_too():
     assert run.status.reason is Reason.ERROR
 
 
-def test_a_refusal_is_told_once_for_each_step_and_reason():
+def test_a_refusal_is_told_once_for_each_reason_however_many_steps_it_meets():
     run = toy(step("a"), step("b"), step("c", "a"), step("d", "a"))
     run.starts("b", at=1).settles()
     run.refuses = Refusal.QUOTA
@@ -393,7 +395,7 @@ def test_a_refusal_is_told_once_for_each_step_and_reason():
     run.exits("b", 0, at=20).settles(23)
     run.settles(60)
     assert run.phases["b"] is Phase.SUCCEEDED
-    assert [event.reason for event in run.told] == [Reason.QUOTA_EXCEEDED] * 2
+    assert [event.reason for event in run.told] == [Reason.QUOTA_EXCEEDED]
 
 
 def test_the_status_of_a_hundred_steps_is_small():
@@ -413,3 +415,13 @@ def test_no_event_tells_of_a_verdict_before_it_is_stored():
     assert run.told == []
     run.settles()
     assert [type(deed) for deed in run.deeds] == [CreateJob, TellEvent]
+
+
+def test_the_sentences_of_a_thousand_failures_are_cut_to_what_can_be_stored():
+    long = StepStatus(id="s", phase=Phase.FAILED, failure_message="ä" * 500)
+    quiet = StepStatus(id="q", phase=Phase.SUCCEEDED)
+    told = say._within_bounds([long] * 1000 + [quiet])
+    assert {len((one.failure_message or "").encode()) for one in told} <= {0, *range(70, 81)}
+    assert told[-1] == quiet
+    assert say._within_bounds(told) == say._within_bounds(say._within_bounds(told))
+    assert say._within_bounds([long] * 12) == (long,) * 12

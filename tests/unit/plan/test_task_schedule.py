@@ -205,7 +205,12 @@ def test_a_task_restored_with_its_status_runs_the_latest_missed_time_once():
 
 
 def test_a_task_restored_without_its_status_runs_no_missed_time():
-    assert Cluster(hourly()).on(30 * HOUR + 60).settle().runs == []
+    restored = hourly().created(30 * HOUR + 60)
+    assert Cluster(restored).on(30 * HOUR + 60).settle().runs == []
+
+
+def test_of_what_a_new_task_missed_before_it_was_ever_seen_the_latest_is_run():
+    assert Cluster(hourly()).on(30 * HOUR + 60).settle().ticks == [stamp(30 * HOUR)]
 
 
 def test_suspended_times_are_not_made_up_for():

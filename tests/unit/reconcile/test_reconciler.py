@@ -9,7 +9,19 @@ from datetime import timedelta
 
 import pytest
 
-from builders import EXECUTION_UID, JOB, POD_UID, T0, event, execution, pod, stamp, task
+from builders import (
+    EXECUTION_UID,
+    JOB,
+    POD_UID,
+    T0,
+    event,
+    execution,
+    pod,
+    pod_of,
+    stamp,
+    step,
+    task,
+)
 from taskmill.api.meta import rfc3339
 from taskmill.kube.client import EVENTS, EXECUTIONS, JOBS, PODS, TASKS
 from taskmill.kube.errors import (
@@ -26,6 +38,7 @@ from taskmill.kube.errors import (
     Unreachable,
     error_from,
 )
+from taskmill.plan.names import LABEL_STEP
 from taskmill.plan.world import Limits
 from taskmill.reconcile.cache import Cache, Key, Kind
 from taskmill.reconcile.feed import Feed
@@ -161,7 +174,9 @@ class Server:
             wanted = body["metadata"]
             for key in ("resourceVersion", "uid"):
                 if key in wanted and wanted[key] != known["metadata"][key]:
-                    raise Conflict(409, "Conflict", f"the {key} is another")
+                    raise Conflict(
+                        409, "Conflict", f"Precondition failed: UID in precondition ({key})"
+                    )
             changed = {key: value for key, value in body.items() if key != "metadata"}
             return self.put(resource, merged(known, changed))
 
@@ -170,7 +185,7 @@ class Server:
     async def delete(self, resource, _namespace, name, *, uid):
         def apply():
             if self.find(resource, name)["metadata"]["uid"] != uid:
-                raise Conflict(409, "Conflict", "the uid is another")
+                raise Conflict(409, "Conflict", NOT_THAT)
             return self.objects.pop((resource, name))
 
         await self._request("delete", resource, name, apply)
@@ -1098,13 +1113,16 @@ async def test_who_stops_leading_during_a_pass_writes_no_status_either():
 # -- deeds that come too late ---------------------------------------------------------------------
 
 
+NOT_THAT = "Precondition failed: UID in precondition: a, UID in object meta: b"
+
+
 @pytest.mark.parametrize("error", [NotFound, Conflict], ids=["gone", "another by now"])
 @virtual
 async def test_a_job_that_went_before_it_was_deleted_is_no_trouble(error):
     async with operator() as op:
         op.applies(execution().deadline(60))
         await soon()
-        op.server.fault("delete", JOBS, error(404, "", "no"))
+        op.server.fault("delete", JOBS, error(404, "", NOT_THAT))
         await asyncio.sleep(60)
         assert op.status()["reason"] == "DeadlineExceeded"
         await soon(3600)
@@ -1119,9 +1137,77 @@ async def test_a_pod_that_went_before_it_was_stopped_gives_the_verdict_at_once(e
         await soon()
         op.kubelet(pod().running(1))
         await soon()
-        op.server.fault("patch", PODS, error(404, "", "no"))
+        op.server.fault("patch", PODS, error(404, "", NOT_THAT))
         await asyncio.sleep(60)
         assert (op.status()["phase"], op.status()["reason"]) == ("Failed", "DeadlineExceeded")
+
+
+@virtual
+async def test_a_conflict_about_something_else_does_not_make_a_pod_gone():
+    async with operator() as op:
+        op.applies(execution().deadline(60))
+        await soon()
+        op.kubelet(pod().running(1))
+        await soon()
+        op.server.fault("patch", PODS, Conflict(409, "", "the object has been modified"))
+        await asyncio.sleep(62)
+        assert op.status()["phase"] == "Running"
+        assert len([r for r in op.server.requests if r[:2] == ("patch", PODS)]) == 2
+
+
+@virtual
+async def test_a_conflict_about_something_else_does_not_make_a_job_gone():
+    async with operator() as op:
+        op.applies(execution().deadline(600))
+        await soon(300)
+        name = op.server.of("create")[0][1]
+        known = op.server.find(JOBS, name)
+        op.server.fault("patch", JOBS, Conflict(409, "", "the object has been modified"))
+        op.feed.job(op.server.put(JOBS, {**known, "status": {"startTime": stamp(300)}}))
+        await soon(30)
+        tries = [r for r in op.server.requests if r[:2] == ("patch", JOBS)]
+        assert len(tries) == 1, "a deadline that cannot be set is tried again in a loop"
+        assert op.status()["phase"] == "Pending"
+        await soon(60)
+        assert op.server.find(JOBS, name)["spec"]["activeDeadlineSeconds"] == 360
+
+
+@virtual
+async def test_a_pod_that_cannot_be_stopped_keeps_no_other_from_being_stopped():
+    async with operator() as op:
+        op.applies(execution().plan(step("a"), step("b"), step("c")).deadline(60))
+        await soon()
+        jobs = [raw for (kind, _), raw in op.server.objects.items() if kind == JOBS]
+        for made in jobs:
+            one = pod_of(made["metadata"]["labels"][LABEL_STEP]).of(made["metadata"]["uid"])
+            op.feed.pod(op.server.put(PODS, one.running(1).raw))
+        await soon()
+        op.server.fault("patch", PODS, Forbidden(403, "", "no"))
+        await asyncio.sleep(62)
+        asked = {r[2] for r in op.server.requests if r[:2] == ("patch", PODS)}
+        assert len(asked) == 3
+
+
+@virtual
+async def test_a_dry_run_without_an_answer_holds_up_nobody():
+    async with operator() as op:
+        op.server.fault("try", JOBS, Unreachable("a webhook hangs"))
+        op.applies(task().spec(podTemplate={"spec": {"nodeSelector": {"a": "b"}}}))
+        await soon(5)
+        assert len(op.server.of("create")) >= 2
+
+
+@virtual
+async def test_what_was_restored_to_an_earlier_version_is_no_hot_loop():
+    async with operator() as op:
+        op.applies(execution())
+        await soon()
+        before = len(op.server.requests)
+        for _ in range(100):
+            op.server.fault("patch", EXECUTIONS, Conflict(409, "", "older than you think"))
+        op.kubelet(pod().running(1))
+        await soon(1)
+        assert len(op.server.requests) - before < 60
 
 
 @virtual
