@@ -160,6 +160,10 @@ def of_env(kind: str, at: str) -> Iterator[Refusal]:
     path = f"{source}.fieldRef.fieldPath"
     yield from text(kind, path, 256, given=of_pod, required=True, empty=NOT_EMPTY)
     yield from text(kind, f"{source}.fieldRef.apiVersion", 32, given=of_pod)
+    for key in ("step", "key"):
+        room = {**named, f"{source}.output": {"step": "a", "key": "k"}}
+        path = f"{source}.output.{key}"
+        yield from text(kind, path, 63, given=room, required=True, empty=NOT_EMPTY)
     resource = f"{source}.resourceFieldRef"
     of_container = {**named, resource: {"resource": "limits.cpu"}}
     path = f"{resource}.resource"
@@ -247,8 +251,40 @@ def of_run(kind: str, at: str) -> Iterator[Refusal]:
     for clock in ("maxRunTime", "startTimeout", "queueTimeout"):
         yield from of_duration(kind, f"{at}.{clock}")
     yield from of_duration(kind, f"{at}.gracePeriod", zero=True)
+    yield from of_retry(kind, f"{at}.retry")
+    yield from within(kind, f"{at}.infraRetries", 0, 100)
     yield from of_overlay_metadata(kind, f"{at}.podTemplate.metadata")
     yield from of_overlay(kind, f"{at}.podTemplate.spec")
+
+
+def of_retry(kind: str, at: str) -> Iterator[Refusal]:
+    yield from within(kind, f"{at}.limit", 0, 100)
+    codes = f"{at}.onExitCodes"
+    yield Refusal(kind, codes, "Too many", {codes: list(range(1, 66))})
+    yield Refusal(kind, f"{codes}[1]", "Duplicate value", {codes: [7, 7]})
+    yield from within(kind, f"{codes}[0]", 1, 255, given={codes: [1]})
+    yield from of_duration(kind, f"{at}.backoff.initial", zero=True)
+    yield from within(kind, f"{at}.backoff.factor", 1, 10)
+    yield from of_duration(kind, f"{at}.backoff.max")
+    more = {"memoryPercent": 200, "max": "1Gi"}
+    says = "onOOM needs a limit of at least 1: that many attempts get more memory"
+    for retry in ({"onOOM": more}, {"limit": 0, "onOOM": more}):
+        yield Refusal(kind, f"{at}.onOOM", says, {at: retry})
+    given = {at: {"limit": 1, "onOOM": more}}
+    yield from within(kind, f"{at}.onOOM.memoryPercent", 101, 1000, given=given)
+    yield from quantity(kind, f"{at}.onOOM.max", given=given)
+    for key in more:
+        path = f"{at}.onOOM.{key}"
+        yield Refusal(kind, path, "Required value", {**given, path: GONE})
+    yield Refusal(kind, f"{at}.onNodeLost", "must be Wait or Now", {f"{at}.onNodeLost": "now"})
+
+
+def within(
+    kind: str, path: str, least: int, most: int, *, given: dict[str, Any] | None = None
+) -> Iterator[Refusal]:
+    yield not_below(kind, path, least, given=given)
+    says = f"should be less than or equal to {most}"
+    yield Refusal(kind, path, says, {**(given or {}), path: most + 1})
 
 
 def of_overlay_metadata(kind: str, at: str) -> Iterator[Refusal]:
@@ -387,6 +423,23 @@ def of_task() -> Iterator[Refusal]:
         {"spec.timeout": "119m", "spec.maxRunTime": "2h"},
     )
     yield Refusal(kind, "spec.trigger", "must be OnChange or Manual", {"spec.trigger": "onchange"})
+    depends = "spec.dependsOn"
+    yield Refusal(kind, depends, "Too many", {depends: [f"t{n}" for n in range(101)]})
+    yield Refusal(kind, f"{depends}[1]", "Duplicate value", {depends: ["a", "a"]})
+    yield Refusal(kind, f"{depends}[0]", "Too long", {depends: ["x" * 64]})
+    yield Refusal(kind, f"{depends}[0]", BAD_LABEL, {depends: ["Build"]})
+    cron = {"spec.schedule": {"cron": "@daily"}}
+    path = "spec.schedule.cron"
+    yield from text(kind, path, 256, given=cron, required=True, empty=NOT_EMPTY)
+    yield from text(kind, "spec.schedule.timeZone", 64, given=cron)
+    for refusal in of_duration(kind, "spec.schedule.startingDeadline"):
+        yield Refusal(kind, refusal.field, refusal.says, {**cron, **refusal.change})
+    policy = "spec.concurrencyPolicy"
+    yield Refusal(kind, policy, "must be Allow, Forbid, Replace or Queue", {policy: "allow"})
+    yield from within(kind, "spec.maxQueued", 0, 100)
+    for kept in ("succeeded", "failed"):
+        yield from within(kind, f"spec.history.{kept}", 0, 1000)
+    yield from of_duration(kind, "spec.history.ttl")
 
 
 def of_execution() -> Iterator[Refusal]:
@@ -412,8 +465,17 @@ def of_execution() -> Iterator[Refusal]:
     )
     yield Refusal(kind, "spec.plan", "should have at least 1 items", {"spec.plan": []})
     steps = [{"id": name, "task": {"image": "a"}} for name in "aab"]
-    yield Refusal(kind, "spec.plan", "Too many", {"spec.plan": steps[1:]})
+    crowd = [{"id": f"s{n}", "task": {"image": "a"}} for n in range(1001)]
+    yield Refusal(kind, "spec.plan", "Too many", {"spec.plan": crowd})
     yield Refusal(kind, "spec.plan[1]", "Duplicate value", {"spec.plan": steps[:2]})
+    depends = f"{step}.dependsOn"
+    yield Refusal(kind, depends, "Too many", {depends: [f"t{n}" for n in range(101)]})
+    yield Refusal(kind, f"{depends}[1]", "Duplicate value", {depends: ["a", "a"]})
+    yield Refusal(kind, f"{depends}[0]", "Too long", {depends: ["x" * 64]})
+    says = "args of a plan of several steps have no step to go to; give them in the plan"
+    two = [{"id": name, "task": {"image": "a"}} for name in "ab"]
+    yield Refusal(kind, "spec.args", says, {"spec.plan": two, "spec.args": ["a"]})
+    yield not_below(kind, "spec.ttlSecondsAfterFinished", 0)
     yield from text(kind, f"{step}.id", 63, required=True, empty=BAD_LABEL)
     yield from text(kind, f"{step}.label", 255)
     yield Refusal(kind, f"{step}.task", "Required value", {f"{step}.task": GONE})
@@ -434,6 +496,7 @@ def edits_of_execution() -> Iterator[Refusal]:
         ("spec.env", [{"name": "A"}], [{"name": "A", "value": "1"}]),
         ("spec.env", ab, ab[::-1]),
         ("spec.args", ["a", "b"], ["b", "a"]),
+        ("spec.ttlSecondsAfterFinished", 60, 61),
         ("spec.startedBy", "me", "you"),
     ):
         says = f"Forbidden: {path[5:]} cannot be changed: of an execution only desiredPhase can"
@@ -528,7 +591,13 @@ def of_task_status() -> Iterator[Refusal]:
     yield from text(kind, f"{last}.failureMessage", 1024, given=given)
     yield from moment(kind, f"{last}.startedAt", given=given)
     yield from moment(kind, f"{last}.completedAt", given=given)
-    yield from moment(kind, "status.lastSuccessfulTime")
+    for key in ("lastSuccessfulTime", "lastScheduleTime", "nextScheduleTime"):
+        yield from moment(kind, f"status.{key}")
+    skipped = "status.lastSkipped"
+    given = {skipped: {"time": MOMENT, "message": "m"}}
+    yield from text(kind, f"{skipped}.message", 1024, given=given, required=True)
+    yield from moment(kind, f"{skipped}.time", given=given)
+    yield Refusal(kind, f"{skipped}.time", "Required value", {**given, f"{skipped}.time": GONE})
     yield not_below(kind, "status.active", 0)
     yield not_below(kind, "status.observedGeneration", 0)
     triggered = "status.lastTriggered"
@@ -550,6 +619,26 @@ def of_execution_status() -> Iterator[Refusal]:
             yield from text(kind, f"{at}.{key}", longest, given=room)
         yield from moment(kind, f"{at}.startedAt", given=room)
         yield from moment(kind, f"{at}.completedAt", given=room)
+    yield not_below(kind, f"{step}.infraRetries", 1, given=given)
+    yield from moment(kind, f"{step}.nextAttemptAt", given=given)
+    yield from moment(kind, f"{step}.stoppingSince", given=given)
+    yield from text(kind, f"{step}.memoryLimit", 32, given=given)
+    many = {f"k{n}": "" for n in range(513)}
+    yield Refusal(kind, f"{step}.output", "Too many", {**given, f"{step}.output": many})
+    one = {"k": "x" * 131073}
+    yield Refusal(kind, f"{step}.output.k", "Too long", {**given, f"{step}.output": one})
+    attempts = "status.attempts"
+    record = {"step": "a", "attempt": 1}
+    yield Refusal(kind, attempts, "Too many", {attempts: [record] * 1001})
+    attempt, had = f"{attempts}[0]", {attempts: [record]}
+    yield from text(kind, f"{attempt}.step", 63, given=had, required=True)
+    yield not_below(kind, f"{attempt}.attempt", 1, given=had)
+    path = f"{attempt}.attempt"
+    yield Refusal(kind, path, "Required value", {**had, path: GONE})
+    for key, longest in (("reason", 63), ("message", 1024), ("jobName", 63)):
+        yield from text(kind, f"{attempt}.{key}", longest, given=had)
+    yield from moment(kind, f"{attempt}.startedAt", given=had)
+    yield from moment(kind, f"{attempt}.completedAt", given=had)
     yield from text(kind, "status.message", 1024)
     yield from moment(kind, "status.deadline")
     yield not_below(kind, "status.statusVersion", 0)
