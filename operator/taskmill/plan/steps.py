@@ -214,7 +214,10 @@ def _stand(
     ending = recorded(known) or _due(this, attempt, trouble)
     if ending is None:
         return _goes_on(this, attempt, known, trouble)
-    if attempt.finding.stage is Stage.RUNNING and this.moment < _given_up_at(ending, attempt):
+    # What was told to stop is waited for, whatever its pod says in between.
+    stopping = recorded(known) is not None and attempt.pod is not None
+    runs = stopping or attempt.finding.stage is Stage.RUNNING
+    if runs and this.moment < _given_up_at(ending, attempt):
         return _stop(this, attempt, known, ending, failing=failing)
     return _failed(this, attempt, known, completed(ending, attempt), failing=failing)
 
