@@ -21,12 +21,12 @@ def run_spec(script: str | None = None, **fields: Any) -> dict[str, Any]:
 
 
 def with_last_words(script: str) -> str:
-    """`script`, which stays three seconds longer when it ends.
+    """`script`, which stays a second longer when it ends.
 
     A busy container runtime copies what was printed last into the log after it told of the end,
     and the kubelet takes the last line from there, once.
     """
-    return f"trap 'sleep 3' EXIT; {script}"
+    return f"trap 'sleep 1' EXIT; {script}"
 
 
 def task(name: str, script: str | None = None, **fields: Any) -> dict[str, Any]:

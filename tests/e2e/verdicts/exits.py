@@ -55,7 +55,8 @@ CASES = (
     ),
     _fails(
         "exit code 127 of the shell",
-        "echo building; maek all",
+        # One stream: lines of two have no sure order in a log.
+        "exec 2>&1; echo building; maek all",
         "step main: exit code 127: script: *maek: not found;"
         " check the command and what the image has",
         "StartFailed",
