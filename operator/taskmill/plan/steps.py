@@ -48,6 +48,8 @@ EVENTS_APART = timedelta(seconds=60)
 """When the Events of a pod that does not start are read: before the first word, and at least."""
 EVENT_LATE = timedelta(seconds=5)
 """How long after a container's end an Event about it may come."""
+WORDS_LATE = timedelta(seconds=5)
+"""How long after a pod was counted as failed its container's end may be told."""
 RECORD_CHARS = 200
 """Longest message of an earlier attempt."""
 
@@ -437,6 +439,12 @@ def _await_words(this: _Round, attempt: Attempt, known: StepStatus | None) -> St
     ):
         # Its outputs have taken the place of its last words.
         return replace(held, actions=(ReadLog(pod.name, pod.uid),))
+    job, gone = attempt.job, pod.uid in this.world.gone
+    if job and job.failed and pod.main and pod.main.started_at and not (pod.main.ended or gone):
+        # The kubelet says that the pod has failed before it says how the container ended.
+        until = (job.failed.at or this.moment) + WORDS_LATE
+        if this.moment < until:
+            return replace(held, look_at=until)
     heard = this.world.heard.get(pod.uid)
     if recorded(known) or not is_unexplained(pod, heard.events if heard else ()):
         return None

@@ -309,13 +309,27 @@ def test_a_failed_pod_whose_container_is_said_to_run_waits_for_the_job_or_the_po
     undecided = decided(half, 6)
     assert undecided.status is None
     assert deeds(undecided) == ()
-    for settled_ in (
-        replace(half, jobs=(job().started().failed().facts,)),
-        replace(half, gone=frozenset({POD_UID})),
-    ):
-        assert verdict(decided(settled_, 7))[1] == Reason.ERROR
-    told_more = replace(half, pods=(pod().exited(4, start=1, end=5).facts,))
-    assert verdict(decided(told_more, 7))[2] == "step build: exit code 4"
+    counted = replace(half, jobs=(job().started().failed(seconds=6).facts,))
+    assert decided(counted, 7).status is None, "the kubelet has still to say how it ended"
+    assert decided(counted, 7).look_at == at(11)
+    assert verdict(decided(counted, 11))[1] == Reason.ERROR
+    assert verdict(decided(replace(half, gone=frozenset({POD_UID})), 7))[1] == Reason.ERROR
+    for then in (half, counted):
+        told_more = replace(then, pods=(pod().exited(4, start=1, end=5).facts,))
+        assert verdict(decided(told_more, 7))[2] == "step build: exit code 4"
+
+
+def test_a_stopped_pod_that_its_job_counts_as_failed_first_is_asked_how_it_ended():
+    """The Job controller may be quicker than the kubelet's last word."""
+    before = world(execution().deadline(10), job().started(), pod().running(1))
+    told = stored(before, decided(before, 2), at(2))
+    stopping = stored(told, decided(told, 10), at(10))
+    failing = pod().running(1).asked_to_stop().phase("Failed", "DeadlineExceeded", "words")
+    counted = replace(stopping, jobs=(job().started().failed(seconds=12).facts,))
+    assert decided(replace(counted, pods=(failing.facts,)), 12).status is None
+    ended = pod().exited(143, "halfway", start=1, end=12).phase("Failed", "DeadlineExceeded")
+    ends = replace(counted, pods=(ended.facts,))
+    assert verdict(decided(ends, 13))[2].endswith("; it ended with exit code 143 (SIGTERM): halfway")
 
 
 def test_unschedulable_is_believed_after_15_seconds():
