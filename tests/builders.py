@@ -21,7 +21,7 @@ from taskmill.diagnose.finding import Seen
 from taskmill.plan import names
 from taskmill.plan.decision import Decision
 from taskmill.plan.job import owner_reference
-from taskmill.plan.trigger import what_runs
+from taskmill.plan.tasks.trigger import what_runs
 from taskmill.plan.world import (
     Execution,
     ExecutionWorld,

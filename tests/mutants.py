@@ -67,7 +67,9 @@ def report():
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
-    parser.add_argument("names", nargs="*", help="only these, such as 'taskmill.plan.task.*'")
+    parser.add_argument(
+        "names", nargs="*", help="only these, such as 'taskmill.plan.tasks.decide.*'"
+    )
     names = parser.parse_args().names
     os.nice(19)
     with tempfile.TemporaryDirectory() as folder, chdir(folder):

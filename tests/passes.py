@@ -5,7 +5,7 @@ from dataclasses import replace
 from builders import at, created_execution, execution, stored, task, task_world
 from taskmill.plan.decision import CreateExecution, DeleteExecution, TryJob
 from taskmill.plan.names import ANNOTATION_SCHEDULED
-from taskmill.plan.task import decide
+from taskmill.plan.tasks.decide import decide
 from taskmill.plan.world import Tried
 
 

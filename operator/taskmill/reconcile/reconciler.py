@@ -27,8 +27,6 @@ from taskmill.kube.errors import (
     Unreachable,
 )
 from taskmill.kube.events import warning
-from taskmill.plan import execution as executions
-from taskmill.plan import task as tasks
 from taskmill.plan.decision import (
     Action,
     CreateExecution,
@@ -42,7 +40,9 @@ from taskmill.plan.decision import (
     TellEvent,
     TryJob,
 )
+from taskmill.plan.executions import decide as executions
 from taskmill.plan.names import LABEL_TASK
+from taskmill.plan.tasks import decide as tasks
 from taskmill.plan.world import Execution, Heard, Limits, Meta, Refusal, Refused, Task, Tried
 from taskmill.reconcile.cache import Cache, JsonObject, Key, Kind
 from taskmill.reconcile.feed import ROLL_UP_IN

@@ -6,8 +6,8 @@ import pytest
 
 from builders import JOB_UID, at, execution, job, pod, refusal, stamp, world
 from taskmill.api.reasons import Payer, Reason
-from taskmill.plan.attempt import family, observe
-from taskmill.plan.endings import (
+from taskmill.plan.executions.attempt import family, observe
+from taskmill.plan.executions.endings import (
     Ending,
     completed,
     due,

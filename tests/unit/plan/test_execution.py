@@ -22,7 +22,6 @@ from builders import (
     world,
 )
 from taskmill.api.reasons import Payer, Phase, Reason
-from taskmill.plan.attempt import family, observe
 from taskmill.plan.decision import (
     CreateJob,
     Decision,
@@ -31,7 +30,8 @@ from taskmill.plan.decision import (
     StopPod,
     TellEvent,
 )
-from taskmill.plan.execution import decide
+from taskmill.plan.executions.attempt import family, observe
+from taskmill.plan.executions.decide import decide
 from taskmill.plan.world import Heard, Limits, Refusal, Trouble
 
 DELETE = DeleteJob(JOB, JOB_UID)
@@ -329,7 +329,9 @@ def test_a_stopped_pod_that_its_job_counts_as_failed_first_is_asked_how_it_ended
     assert decided(replace(counted, pods=(failing.facts,)), 12).status is None
     ended = pod().exited(143, "halfway", start=1, end=12).phase("Failed", "DeadlineExceeded")
     ends = replace(counted, pods=(ended.facts,))
-    assert verdict(decided(ends, 13))[2].endswith("; it ended with exit code 143 (SIGTERM): halfway")
+    assert verdict(decided(ends, 13))[2].endswith(
+        "; it ended with exit code 143 (SIGTERM): halfway"
+    )
 
 
 def test_unschedulable_is_believed_after_15_seconds():

@@ -36,7 +36,7 @@ from taskmill.plan.decision import (
     StopPod,
     TellEvent,
 )
-from taskmill.plan.execution import decide
+from taskmill.plan.executions.decide import decide
 from taskmill.plan.world import Limits, Refusal, Refused, Trouble
 
 SPECS = (

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from taskmill.plan.memory import raised, size
+from taskmill.plan.executions.memory import raised, size
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 from builders import at, execution, job, pod, step, world
 from taskmill.api.reasons import Phase, Reason
 from taskmill.plan.decision import ReadLog
-from taskmill.plan.execution import decide
+from taskmill.plan.executions.decide import decide
 from taskmill.plan.outputs import is_all_outputs, parse, too_much, unexpanded
 from taskmill.plan.world import Limits
 from toy import Toy

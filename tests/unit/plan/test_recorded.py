@@ -11,7 +11,7 @@ from builders import stored
 from taskmill.diagnose.facts import Job, Pod, parse_event, parse_job, parse_pod
 from taskmill.plan import names
 from taskmill.plan.decision import ReadEvents, ReadLog
-from taskmill.plan.execution import decide
+from taskmill.plan.executions.decide import decide
 from taskmill.plan.world import Execution, ExecutionWorld, Heard
 from taskmill.reconcile.parse import parse_execution
 

@@ -6,7 +6,7 @@ import pytest
 
 from builders import at, execution, job, job_of, pod_of, step, world
 from taskmill.plan.decision import DeleteExecution, DeleteJob, StopPod
-from taskmill.plan.retire import leftovers
+from taskmill.plan.executions.retire import leftovers
 from toy import Toy
 
 

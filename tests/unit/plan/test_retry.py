@@ -9,7 +9,7 @@ import pytest
 from builders import at, execution, job_of, pod_of, stamp, step, world
 from taskmill.api.reasons import Phase, Reason
 from taskmill.plan.decision import CreateJob, DeleteJob, TellEvent
-from taskmill.plan.execution import decide
+from taskmill.plan.executions.decide import decide
 from taskmill.plan.world import Refusal
 from toy import Toy
 

@@ -12,7 +12,15 @@ from cronsim import CronSim
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from taskmill.plan.schedule import _SECOND, LIMIT, Schedule, ScheduleError, _read, _zone, _zones
+from taskmill.plan.tasks.schedule import (
+    _SECOND,
+    LIMIT,
+    Schedule,
+    ScheduleError,
+    _read,
+    _zone,
+    _zones,
+)
 
 MINUTE = timedelta(minutes=1)
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)

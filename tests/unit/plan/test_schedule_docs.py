@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from taskmill.plan.schedule import _MACROS, Schedule, ScheduleError
+from taskmill.plan.tasks.schedule import _MACROS, Schedule, ScheduleError
 
 PAGE = Path(__file__).parents[3] / "docs" / "schedules.md"
 

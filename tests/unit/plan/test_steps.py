@@ -8,9 +8,9 @@ import pytest
 from builders import at, execution, job, job_of, pod_of, stamp, step, task, world
 from taskmill.api.execution import StepStatus
 from taskmill.api.reasons import Phase, Reason
-from taskmill.plan import status as say
 from taskmill.plan.decision import CreateJob, DeleteJob, LimitJob, StopPod, TellEvent
-from taskmill.plan.execution import APART_PER_STEP, decide
+from taskmill.plan.executions import status as say
+from taskmill.plan.executions.decide import APART_PER_STEP, decide
 from taskmill.plan.world import Refusal
 from toy import Toy
 

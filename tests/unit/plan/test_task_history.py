@@ -5,7 +5,7 @@ import pytest
 from builders import at, execution, stamp, task, task_world
 from passes import Cluster, conditions, decided, ran, triggered
 from taskmill.plan.decision import DeleteExecution
-from taskmill.plan.history import AT_ONCE
+from taskmill.plan.tasks.history import AT_ONCE
 
 OLD = 10_000
 

@@ -10,9 +10,9 @@ from builders import at, created_execution, stored, task, task_world
 from taskmill.api.meta import parse_rfc3339
 from taskmill.plan import names
 from taskmill.plan.decision import CreateExecution, DeleteExecution
-from taskmill.plan.history import LEAST
-from taskmill.plan.schedule import Schedule
-from taskmill.plan.task import decide
+from taskmill.plan.tasks.decide import decide
+from taskmill.plan.tasks.history import LEAST
+from taskmill.plan.tasks.schedule import Schedule
 from taskmill.plan.world import Refusal, Refused
 
 SCHEDULES = (

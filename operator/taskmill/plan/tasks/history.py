@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from taskmill.api.duration import parse_duration
 from taskmill.api.reasons import ConditionType, Phase
 from taskmill.api.task import DEFAULT_HISTORY_FAILED, DEFAULT_HISTORY_SUCCEEDED, History, TaskStatus
-from taskmill.plan import ticks, trigger
 from taskmill.plan.conditions import find
 from taskmill.plan.decision import DeleteExecution
 from taskmill.plan.names import ANNOTATION_TRIGGER
 from taskmill.plan.slots import age
+from taskmill.plan.tasks import ticks, trigger
 from taskmill.plan.world import Execution, Task, TaskWorld
 
 LEAST = timedelta(minutes=2)

@@ -9,14 +9,14 @@ from datetime import datetime, timedelta
 from taskmill.api.duration import format_duration, parse_duration
 from taskmill.api.reasons import Phase, Reason
 from taskmill.diagnose.text import sentence
-from taskmill.plan import history, overlap, rollup, ticks, trial, trigger
 from taskmill.plan.decision import CreateExecution, Decision
 from taskmill.plan.freeze import Plan, Unresolved, resolve
 from taskmill.plan.overlay import problem
-from taskmill.plan.rollup import State
-from taskmill.plan.start import Start, execution
-from taskmill.plan.ticks import Ticks
-from taskmill.plan.trigger import Change
+from taskmill.plan.tasks import history, overlap, rollup, ticks, trial, trigger
+from taskmill.plan.tasks.rollup import State
+from taskmill.plan.tasks.start import Start, execution
+from taskmill.plan.tasks.ticks import Ticks
+from taskmill.plan.tasks.trigger import Change
 from taskmill.plan.world import Limits, Refused, Task, TaskWorld
 
 ROLL_UP_APART = timedelta(seconds=1)

@@ -8,10 +8,10 @@ from datetime import datetime
 from taskmill.api.meta import Condition
 from taskmill.api.reasons import ConditionType, Phase, Reason
 from taskmill.api.task import LastExecution, LastTriggered, TaskSpec, TaskStatus
-from taskmill.plan import trigger
 from taskmill.plan.conditions import Wanted, find, merged
 from taskmill.plan.slots import age
-from taskmill.plan.ticks import Ticks
+from taskmill.plan.tasks import trigger
+from taskmill.plan.tasks.ticks import Ticks
 from taskmill.plan.world import Execution, Refusal, Refused, Task, TaskWorld
 
 IDLE = "Idle"

@@ -14,8 +14,8 @@ from taskmill.api.meta import parse_rfc3339, rfc3339
 from taskmill.api.task import SkippedTime
 from taskmill.diagnose.text import sentence
 from taskmill.plan import names
-from taskmill.plan.schedule import Schedule, ScheduleError
-from taskmill.plan.start import Start
+from taskmill.plan.tasks.schedule import Schedule, ScheduleError
+from taskmill.plan.tasks.start import Start
 from taskmill.plan.world import Execution, Task, TaskWorld
 
 STARTED_BY = "Schedule"

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 
 from taskmill.api.reasons import ConditionType, Reason
 from taskmill.diagnose.facts import Job, Pod
-from taskmill.plan.attempt import family, is_ours
 from taskmill.plan.conditions import find
 from taskmill.plan.decision import Action, Decision, DeleteExecution, DeleteJob, StopPod
-from taskmill.plan.endings import CLOCK_GRAIN, ENDING_MARGIN, OF_ALL
+from taskmill.plan.executions.attempt import family, is_ours
+from taskmill.plan.executions.endings import CLOCK_GRAIN, ENDING_MARGIN, OF_ALL
 from taskmill.plan.world import ExecutionWorld
 
 BY_OUR_HAND = OF_ALL | {Reason.MAX_RUN_TIME_EXCEEDED}

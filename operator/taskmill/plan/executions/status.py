@@ -10,9 +10,9 @@ from taskmill.api.execution import AttemptStatus, StepStatus, TaskExecutionStatu
 from taskmill.api.reasons import ConditionType, Phase, Reason
 from taskmill.diagnose.text import gist, sentence, shortened
 from taskmill.plan.conditions import Wanted, find, merged
-from taskmill.plan.endings import OF_ALL, STOPPED, Whole, deadline_of
+from taskmill.plan.executions.endings import OF_ALL, STOPPED, Whole, deadline_of
+from taskmill.plan.executions.steps import Standing
 from taskmill.plan.freeze import Unresolved, steps_of
-from taskmill.plan.steps import Standing
 from taskmill.plan.world import ExecutionWorld
 
 SENTENCES_BYTES = 12 * 1024

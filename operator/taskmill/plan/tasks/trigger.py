@@ -7,7 +7,7 @@ from typing import Any
 
 from taskmill.api.task import WHAT_RUNS, LastTriggered, TaskSpec, Trigger
 from taskmill.plan import names
-from taskmill.plan.start import Start
+from taskmill.plan.tasks.start import Start
 from taskmill.plan.world import Execution, Task, TaskWorld
 
 

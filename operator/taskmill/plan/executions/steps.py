@@ -20,13 +20,14 @@ from taskmill.api.execution import AttemptStatus, Step, StepStatus, TaskExecutio
 from taskmill.api.meta import rfc3339
 from taskmill.api.reasons import ConditionType, Phase, Reason
 from taskmill.diagnose.ends import is_unexplained, usual_payer
+from taskmill.diagnose.facts import Pod
 from taskmill.diagnose.finding import Stage
 from taskmill.diagnose.text import quote, sentence
 from taskmill.plan import names, outputs
-from taskmill.plan.attempt import Attempt, Family, family, name_of, observe, predecessor
 from taskmill.plan.conditions import find
 from taskmill.plan.decision import Action, CreateJob, ReadEvents, ReadLog, StopPod, TellEvent
-from taskmill.plan.endings import (
+from taskmill.plan.executions.attempt import Attempt, Family, family, name_of, observe, predecessor
+from taskmill.plan.executions.endings import (
     ENDING_MARGIN,
     Ending,
     Whole,
@@ -38,9 +39,9 @@ from taskmill.plan.endings import (
     recorded,
     trouble_of,
 )
+from taskmill.plan.executions.retry import Failure, follow
 from taskmill.plan.graph import order
 from taskmill.plan.job import build_job, grace_period
-from taskmill.plan.retry import Failure, follow
 from taskmill.plan.world import ExecutionWorld, Refusal, Trouble
 
 EVENTS_AFTER = timedelta(seconds=2)
@@ -48,8 +49,8 @@ EVENTS_APART = timedelta(seconds=60)
 """When the Events of a pod that does not start are read: before the first word, and at least."""
 EVENT_LATE = timedelta(seconds=5)
 """How long after a container's end an Event about it may come."""
-WORDS_LATE = timedelta(seconds=5)
-"""How long after a pod was counted as failed its container's end may be told."""
+END_LATE = timedelta(seconds=5)
+"""How long after its pod was counted as failed a container's end may be told."""
 RECORD_CHARS = 200
 """Longest message of an earlier attempt."""
 
@@ -423,33 +424,48 @@ def _given_up(
 
 
 def _await_words(this: _Round, attempt: Attempt, known: StepStatus | None) -> Standing | None:
-    """Before the verdict: what explains it and comes by another way than the pod's status."""
-    pod, ended_at = attempt.pod, attempt.finding.finished_at
+    """Before the verdict: what explains it and comes by another way, or later, than the end."""
+    pod = attempt.pod
     if pod is None:
         return None
     held = Standing(attempt.step, known, attempt, held=True)
-    if (
-        this.world.limits.log_tail
-        and pod.uid not in this.world.logs
-        and pod.uid not in this.world.gone
-        and not attempt.finding.succeeded
-        and pod.main
-        and pod.main.ended
-        and outputs.is_all_outputs(pod.main.ended.message)
-    ):
-        # Its outputs have taken the place of its last words.
-        return replace(held, actions=(ReadLog(pod.name, pod.uid),))
-    job, gone = attempt.job, pod.uid in this.world.gone
-    if job and job.failed and pod.main and pod.main.started_at and not (pod.main.ended or gone):
-        # The kubelet says that the pod has failed before it says how the container ended.
-        until = (job.failed.at or this.moment) + WORDS_LATE
-        if this.moment < until:
-            return replace(held, look_at=until)
-    heard = this.world.heard.get(pod.uid)
-    if recorded(known) or not is_unexplained(pod, heard.events if heard else ()):
+    return (
+        _await_log(this, pod, held)
+        or _await_end(this, pod, held)
+        or (None if recorded(known) else _await_event(this, pod, held))
+    )
+
+
+def _await_log(this: _Round, pod: Pod, held: Standing) -> Standing | None:
+    """The log, where outputs have taken the place of its last words."""
+    ended = pod.main.ended if pod.main else None
+    if not ended or ended.exit_code == 0 or not this.world.limits.log_tail:
         return None
-    # A probe or hook that had it killed is told by an Event, maybe late.
-    until = (ended_at or this.moment) + EVENT_LATE
+    if pod.uid in this.world.logs or pod.uid in this.world.gone:
+        return None
+    if not outputs.is_all_outputs(ended.message):
+        return None
+    return replace(held, actions=(ReadLog(pod.name, pod.uid),))
+
+
+def _await_end(this: _Round, pod: Pod, held: Standing) -> Standing | None:
+    """The container's end, where the kubelet has told only the pod's and the Job has counted it."""
+    main, job = pod.main, held.attempt.job if held.attempt else None
+    if main is None or main.ended or not main.started_at or pod.uid in this.world.gone:
+        return None
+    if job is None or job.failed is None or not job.failed.at:
+        return None
+    until = job.failed.at + END_LATE
+    return replace(held, look_at=until) if this.moment < until else None
+
+
+def _await_event(this: _Round, pod: Pod, held: Standing) -> Standing | None:
+    """The Event about a probe or hook that had it killed."""
+    heard = this.world.heard.get(pod.uid)
+    if not is_unexplained(pod, heard.events if heard else ()):
+        return None
+    ended = pod.main.ended if pod.main else None
+    until = ((ended.finished_at if ended else None) or this.moment) + EVENT_LATE
     if heard is None or heard.at + EVENT_LATE / 5 <= this.moment < until:
         return replace(held, actions=(ReadEvents(pod.uid),))
     if this.moment < until:

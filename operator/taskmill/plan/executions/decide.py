@@ -21,16 +21,16 @@ from taskmill.api.reasons import Phase, Reason
 from taskmill.api.task import SCRIPT_BYTES
 from taskmill.diagnose.text import sentence
 from taskmill.plan import graph, names
-from taskmill.plan import status as say
 from taskmill.plan.decision import Action, Decision, LimitJob, TellEvent
-from taskmill.plan.endings import CLOCK_GRAIN, STOPPED, deadline_of, whole
+from taskmill.plan.executions import status as say
+from taskmill.plan.executions.endings import CLOCK_GRAIN, STOPPED, deadline_of, whole
+from taskmill.plan.executions.retire import leftovers, retire
+from taskmill.plan.executions.status import Verdict
+from taskmill.plan.executions.steps import Standing, event_name, jobs_in_use, look
 from taskmill.plan.freeze import Plan, Unresolved, oversize, steps_of
 from taskmill.plan.job import backstop, takes_args
 from taskmill.plan.overlay import problem
-from taskmill.plan.retire import leftovers, retire
 from taskmill.plan.slots import waits_for
-from taskmill.plan.status import Verdict
-from taskmill.plan.steps import Standing, event_name, jobs_in_use, look
 from taskmill.plan.world import ExecutionWorld
 
 FIRST_WORD = timedelta(seconds=3)

@@ -13,7 +13,7 @@ from taskmill.plan import names
 from taskmill.plan.conditions import find
 from taskmill.plan.decision import TryJob
 from taskmill.plan.job import build_job
-from taskmill.plan.start import timeout
+from taskmill.plan.tasks.start import timeout
 from taskmill.plan.world import Execution, Meta, Task, TaskWorld, Tried
 
 AGAIN = timedelta(minutes=5)

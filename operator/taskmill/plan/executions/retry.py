@@ -19,8 +19,8 @@ from taskmill.api.task import (
     Backoff,
     Retry,
 )
-from taskmill.plan import memory
-from taskmill.plan.attempt import Attempt
+from taskmill.plan.executions import memory
+from taskmill.plan.executions.attempt import Attempt
 from taskmill.plan.names import digest
 
 JITTER = 5

@@ -12,7 +12,7 @@ from taskmill.api.reasons import Payer, Phase, Reason
 from taskmill.diagnose.ends import usual_payer
 from taskmill.diagnose.finding import Stage
 from taskmill.diagnose.words import SIGKILL_CODE
-from taskmill.plan.attempt import Attempt
+from taskmill.plan.executions.attempt import Attempt
 from taskmill.plan.job import grace_period, start_timeout
 from taskmill.plan.slots import replaced_by
 from taskmill.plan.world import ExecutionWorld, Trouble

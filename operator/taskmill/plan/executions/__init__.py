@@ -1,0 +1,1 @@
+"""What to do next for one execution: its steps, their attempts, its verdict."""
