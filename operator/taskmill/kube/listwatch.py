@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import logging
 import random
-import time
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 from typing import NamedTuple
@@ -63,7 +62,7 @@ class ListWatch:
     synced: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     """Set once everything that existed at the start has been delivered."""
     seen_at: float | None = field(default=None, init=False)
-    """When the server last said anything (time.monotonic); a bookmark comes every minute."""
+    """When the server last said anything (`loop.time()`); a bookmark comes every minute."""
 
     def __post_init__(self) -> None:
         self._known: dict[str, _Known] = {}
@@ -106,7 +105,7 @@ class ListWatch:
             if not place:
                 self._notice_restore(int(version))
             place = version
-            self.seen_at = time.monotonic()
+            self.seen_at = _now()
             for item in items:
                 present.add(item["metadata"]["uid"])
                 self._change(item)
@@ -116,7 +115,7 @@ class ListWatch:
         self.synced.set()
 
     async def _watch(self, place: str) -> None:
-        started = time.monotonic()
+        started = _now()
         events = self.client.watch(
             self.resource,
             resource_version=place,
@@ -134,7 +133,7 @@ class ListWatch:
                 elif event["type"] == "DELETED":
                     self._vanish(thing["metadata"]["uid"], thing)
                 self._move(thing["metadata"]["resourceVersion"])
-        if time.monotonic() - started < _SHORT and (self.seen_at or 0.0) < started:
+        if _now() - started < _SHORT and (self.seen_at or 0.0) < started:
             raise Unreachable(f"watch of {self.resource} ended as soon as it began")
 
     def _change(self, thing: JsonObject) -> None:
@@ -174,7 +173,7 @@ class ListWatch:
         self._known = {uid: known._replace(version=-1) for uid, known in self._known.items()}
 
     def _recover(self) -> None:
-        self.seen_at = time.monotonic()
+        self.seen_at = _now()
         if self._failures >= _TOLD_AFTER:
             logger.info("watch of %s is back", self.resource)
         self._failures = 0
@@ -186,3 +185,7 @@ class ListWatch:
         delay = min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** min(self._failures - 1, 16))
         asked = error.retry_after if isinstance(error, ApiError) else None
         return max(delay * random.uniform(0.5, 1.0), asked or 0.0)  # noqa: S311 (no secret)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

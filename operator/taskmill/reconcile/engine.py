@@ -1,0 +1,109 @@
+"""All of the operator below Kopf, put together: caches, watches, queue, workers, election."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import UTC, datetime
+
+from taskmill.kube.client import JOBS, PODS, KubeClient
+from taskmill.kube.lease import Elector
+from taskmill.kube.listwatch import ListWatch
+from taskmill.plan.names import LABEL_EXECUTION_UID
+from taskmill.plan.world import Limits
+from taskmill.reconcile.cache import Cache, Key
+from taskmill.reconcile.feed import Feed
+from taskmill.reconcile.queue import WorkQueue
+from taskmill.reconcile.reconciler import Reconciler
+from taskmill.reconcile.resync import Resync
+
+log = logging.getLogger(__name__)
+
+WORKERS = 32
+FIRST_SYNC_EVERY = 1.0
+"""Seconds between two tries to read everything before the first pass."""
+RESYNC_EVERY = 600.0
+"""Seconds between two looks at everything, for what no watch told."""
+LEASE = "taskmill-operator"
+
+
+class Engine:
+    """Belongs to the running event loop. Whoever watches our own two kinds tells `feed`.
+
+    `lease_client` is one of its own: renewals must not wait behind anybody's request.
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        lease_client: KubeClient,
+        *,
+        namespace: str,
+        identity: str,
+        limits: Limits,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        cache = Cache()
+        queue: WorkQueue[Key] = WorkQueue()
+        self.feed = Feed(cache=cache, queue=queue)
+        self.filled = asyncio.Event()
+        """Everything there is has been read once."""
+        self._elector = Elector(
+            lease_client,
+            namespace=namespace,
+            name=LEASE,
+            identity=identity,
+            on_lead=self._lead,
+            on_lose=lambda: log.info("this replica acts no longer"),
+            clock=asyncio.get_running_loop().time,
+        )
+        self._reconciler = Reconciler(
+            client=client,
+            cache=cache,
+            queue=queue,
+            limits=limits,
+            is_leading=lambda: self._elector.is_leader,
+            clock=clock,
+        )
+        self._sync = Resync(client, cache, self.feed, queue)
+        self._watches = (
+            ListWatch(
+                client,
+                JOBS,
+                label_selector=LABEL_EXECUTION_UID,
+                on_change=self.feed.job,
+                on_gone=self.feed.job_gone,
+            ),
+            ListWatch(
+                client,
+                PODS,
+                label_selector=LABEL_EXECUTION_UID,
+                on_change=self.feed.pod,
+                on_gone=self.feed.pod_gone,
+            ),
+        )
+
+    def works(self) -> list[Coroutine[None, None, None]]:
+        """What must run at the same time, each for ever; cancelled, it gives the Lease back."""
+        return [
+            *(watch.run() for watch in self._watches),
+            self._fill(),
+            self._once_filled(self._elector.run),
+            self._once_filled(lambda: self._sync.run(every=RESYNC_EVERY)),
+            *(self._reconciler.work() for _ in range(WORKERS)),
+        ]
+
+    async def _fill(self) -> None:
+        """Read everything there is, before anything is decided."""
+        for watch in self._watches:
+            await watch.synced.wait()
+        await self._sync.run(every=FIRST_SYNC_EVERY, until_done=True)
+        log.info("caches are filled; standing for election")
+        self.filled.set()
+
+    async def _once_filled(self, start: Callable[[], Awaitable[None]]) -> None:
+        await self.filled.wait()
+        await start()
+
+    def _lead(self) -> None:
+        log.info("ready: this replica acts")
+        self._reconciler.take_over()
