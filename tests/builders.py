@@ -9,7 +9,7 @@ seconds after `T0`.
 
 import copy
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self, TypeVar
@@ -500,6 +500,13 @@ def seen(
     )
 
 
+class Everything:
+    """Contains whatever one asks for."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
 def world(
     *built: Built,
     events: Iterable[Json] = (),
@@ -511,8 +518,12 @@ def world(
     written_at: float | None = None,
     owner_alive: bool = True,
     limits: Limits | None = None,
+    asked: Container[str] | None = None,
 ) -> ExecutionWorld:
-    """The world of the execution among `built`; one of its own when none is given."""
+    """The world of the execution among `built`; one of its own when none is given.
+
+    Unless told, no watch is behind: its pods were read for whatever that is done for.
+    """
     executions = [one.facts for one in built if isinstance(one, ExecutionBuilder)]
     tasks = [one.facts for one in built if isinstance(one, TaskBuilder)]
     mine, *rivals = executions or [execution().facts]
@@ -530,6 +541,7 @@ def world(
         gone=frozenset(gone),
         heard=dict.fromkeys(about, heard) if heard else {},
         logs=logs or {},
+        asked=Everything() if asked is None else asked,
         refused=dict.fromkeys(_first_jobs(mine), refused) if refused else {},
         troubles=(trouble,) if trouble else (),
         written_at=None if written_at is None else at(written_at),

@@ -42,6 +42,14 @@ class StopPod:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadPods:
+    """Read the execution's pods: what is decided next must not rest on a watch that is behind."""
+
+    why: str
+    """What `ExecutionWorld.asked` has from then on."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReadEvents:
     """Look up the Events about an object that does not say by itself why it is stuck."""
 
@@ -102,6 +110,7 @@ Action = (
     | DeleteJob
     | LimitJob
     | StopPod
+    | ReadPods
     | ReadEvents
     | ReadLog
     | TellEvent

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -147,6 +147,8 @@ class ExecutionWorld:
     """Events by the uid of what they are about."""
     logs: Mapping[str, str] = field(default_factory=dict)
     """The end of the log of a pod's main container, by the pod's uid, where it was read."""
+    asked: Container[str] = frozenset()
+    """For what its pods were read from the API, beside the watch."""
     refused: Mapping[str, Refused] = field(default_factory=dict)
     """By the name of the Job."""
     troubles: tuple[Trouble, ...] = ()

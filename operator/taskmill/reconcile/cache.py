@@ -107,6 +107,7 @@ class Memory:
     troubles: tuple[Trouble, ...] = ()
     heard: dict[str, Heard] = field(default_factory=dict)
     logs: dict[str, str] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set)
     tried: Tried | None = None
     written_at: datetime | None = None
 
@@ -315,6 +316,7 @@ class Cache:
         if memory := self._memories.get(key):
             memory.heard.clear()
             memory.logs.clear()
+            memory.asked.clear()
             memory.refused.clear()
         if family is None:
             return
@@ -354,6 +356,7 @@ class Cache:
             rivals=tuple(self._executions[rival] for rival in self.rivals_of(key)),
             heard=memory.heard,
             logs=memory.logs,
+            asked=memory.asked,
             refused=memory.refused,
             troubles=memory.troubles,
             written_at=memory.written_at,

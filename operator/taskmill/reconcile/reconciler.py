@@ -36,12 +36,13 @@ from taskmill.plan.decision import (
     LimitJob,
     ReadEvents,
     ReadLog,
+    ReadPods,
     StopPod,
     TellEvent,
     TryJob,
 )
 from taskmill.plan.executions import decide as executions
-from taskmill.plan.names import LABEL_TASK
+from taskmill.plan.names import LABEL_EXECUTION_UID, LABEL_TASK
 from taskmill.plan.tasks import decide as tasks
 from taskmill.plan.world import Execution, Heard, Limits, Meta, Refusal, Refused, Task, Tried
 from taskmill.reconcile.cache import Cache, JsonObject, Key, Kind
@@ -87,6 +88,7 @@ OTHERS_CLOCK = timedelta(seconds=5)
 
 
 Creation = CreateJob | CreateExecution
+Lookup = ReadPods | ReadEvents | ReadLog
 
 
 class PassOverError(Exception):
@@ -207,10 +209,8 @@ class Reconciler:
         """All of them: what must end first, what only explains last, none kept by another."""
         creations = [action for action in actions if isinstance(action, CreateJob)]
         stops = [action for action in actions if isinstance(action, StopPod)]
-        lookups = [action for action in actions if isinstance(action, ReadEvents | ReadLog)]
-        deeds = [
-            a for a in actions if not isinstance(a, CreateJob | StopPod | ReadEvents | ReadLog)
-        ]
+        lookups = [action for action in actions if isinstance(action, Lookup)]
+        deeds = [a for a in actions if not isinstance(a, CreateJob | StopPod | Lookup)]
         errors = [*await self._together(key, meta, stops, now)]
         errors += await self._together(key, meta, deeds, now)
         await self._create_jobs(key, meta, creations, now)
@@ -268,7 +268,7 @@ class Reconciler:
                 await self._limit_job(key, name, job_uid, seconds, now)
             case StopPod(name, pod_uid):
                 await self._stop_pod(key, name, pod_uid)
-            case ReadEvents() | ReadLog():
+            case ReadPods() | ReadEvents() | ReadLog():
                 await self._look_up(key, action, now)
             case TellEvent(name, reason, message):
                 event = warning(
@@ -454,11 +454,31 @@ class Reconciler:
 
     # -- reads --
 
-    async def _look_up(self, key: Key, action: ReadEvents | ReadLog, now: datetime) -> None:
-        if isinstance(action, ReadEvents):
-            await self._read_events(key, action.uid, now)
-        else:
-            await self._read_log(key, action.pod, action.uid)
+    async def _look_up(self, key: Key, action: Lookup, now: datetime) -> None:
+        match action:
+            case ReadPods(why):
+                await self._read_pods(key, why)
+            case ReadEvents(uid):
+                await self._read_events(key, uid, now)
+            case ReadLog(pod, uid):
+                await self._read_log(key, pod, uid)
+
+    async def _read_pods(self, key: Key, why: str) -> None:
+        try:
+            pods, _ = await self._client.list(
+                PODS, key.namespace, label_selector=f"{LABEL_EXECUTION_UID}={self._cache.uid(key)}"
+            )
+        except Unreachable:
+            raise
+        except ApiError as error:
+            # The watch has to do: what is due must not wait for more.
+            log.warning("%s: its pods cannot be read: %s", key, error)
+            pods = []
+        for pod in pods:
+            self._cache.observe_pod(pod)
+        self._cache.memory(key).asked.add(why)
+        # What waited for this is due.
+        self._queue.add(key)
 
     async def _read_events(self, key: Key, about: str, now: datetime) -> None:
         memory = self._cache.memory(key)

@@ -27,6 +27,7 @@ from taskmill.plan.decision import (
     Decision,
     DeleteJob,
     ReadEvents,
+    ReadPods,
     StopPod,
     TellEvent,
 )
@@ -1386,3 +1387,30 @@ def test_the_cluster_pays_for_a_job_that_vanished_while_nobody_watched():
     before = world(ran)
     (step,), (known,) = before.execution.spec.plan, before.execution.status.steps
     assert observe(before, family(before), step, known).finding.payer is Payer.INFRA
+
+
+def test_before_a_deadline_decides_the_pods_are_read_once():
+    """A watch that is behind must not make an end in time a late one."""
+    before = world(execution().deadline(10), job().started(), pod().running(1), asked=())
+    told = stored(before, decided(before, 2), at(2))
+    due = decided(told, 10)
+    assert (due.status, deeds(due)) == (None, (ReadPods("DeadlineExceeded"),))
+    asked = replace(told, asked={"DeadlineExceeded"})
+    assert decided(asked, 10).status.reason == Reason.DEADLINE_EXCEEDED
+    in_time = replace(asked, pods=(pod().exited(0, start=1, end=8).facts,))
+    assert verdict(decided(in_time, 10))[0] is Phase.SUCCEEDED
+
+
+def test_a_stop_on_request_asks_nobody():
+    before = world(execution().stopped(), job().started(), pod().running(1), asked=())
+    assert decided(before, 2).status.reason == Reason.STOPPED
+
+
+def test_of_a_job_that_is_over_the_pod_is_looked_for_before_it_counts_as_deleted():
+    """The watch of Jobs may be ahead of the one of pods."""
+    before = world(job().started().failed(seconds=5), asked=())
+    assert deeds(decided(before, 6)) == (ReadPods(JOB_UID),)
+    asked = replace(before, asked={JOB_UID})
+    assert verdict(decided(asked, 6))[1] == Reason.DELETED
+    found = replace(asked, pods=(pod().exited(4, start=1, end=5).facts,))
+    assert verdict(decided(found, 6))[2] == "step build: exit code 4"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from builders import stored
+from builders import Everything, stored
 from taskmill.diagnose.facts import Job, Pod, parse_event, parse_job, parse_pod
 from taskmill.plan import names
 from taskmill.plan.decision import ReadEvents, ReadLog
@@ -97,6 +97,7 @@ class Replay:
             pods=tuple(self.pods.values()),
             gone=frozenset(self.gone & (self.jobs.keys() | self.pods.keys())),
             heard=known.heard if known else {},
+            asked=Everything(),
             logs=known.logs if known else {},
             troubles=known.troubles if known else (),
             written_at=known.written_at if known else None,

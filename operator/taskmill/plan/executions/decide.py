@@ -96,8 +96,9 @@ def _run(world: ExecutionWorld, plan: Plan, now: datetime) -> Decision:
         actions.extend(_refusals(world, standings))
     if say.target(standings) is None:
         actions.extend(one.creation for one in standings if one.creation)
+    # Several may ask for the same.
+    actions.extend(dict.fromkeys(action for one in standings for action in one.actions))
     for one in standings:
-        actions.extend(one.actions)
         actions.extend(_backstops(world, one, deadline, now))
     actions.extend(over)
     looks = [deadline, tell_at, over_at, *(one.look_at for one in standings)]

@@ -25,10 +25,19 @@ from taskmill.diagnose.finding import Stage
 from taskmill.diagnose.text import quote, sentence
 from taskmill.plan import names, outputs
 from taskmill.plan.conditions import find
-from taskmill.plan.decision import Action, CreateJob, ReadEvents, ReadLog, StopPod, TellEvent
+from taskmill.plan.decision import (
+    Action,
+    CreateJob,
+    ReadEvents,
+    ReadLog,
+    ReadPods,
+    StopPod,
+    TellEvent,
+)
 from taskmill.plan.executions.attempt import Attempt, Family, family, name_of, observe, predecessor
 from taskmill.plan.executions.endings import (
     ENDING_MARGIN,
+    STOPPED,
     Ending,
     Whole,
     clock_of,
@@ -217,12 +226,26 @@ def _stand(
     ending = recorded(known) or _due(this, attempt, trouble)
     if ending is None:
         return _goes_on(this, attempt, known, trouble)
+    if asks := _ask_before(this, attempt, known, ending):
+        return replace(asks, trouble=trouble)
     # What was told to stop is waited for, whatever its pod says in between.
     stopping = recorded(known) is not None and attempt.pod is not None
     runs = stopping or attempt.finding.stage is Stage.RUNNING
     if runs and this.moment < _given_up_at(ending, attempt):
         return _stop(this, attempt, known, ending, failing=failing)
     return _failed(this, attempt, known, completed(ending, attempt), failing=failing)
+
+
+def _ask_before(
+    this: _Round, attempt: Attempt, known: StepStatus | None, ending: Ending
+) -> Standing | None:
+    """Before a clock decides: whether it has ended in time, and a watch is behind."""
+    if recorded(known) or ending.reason in STOPPED or attempt.job is None:
+        return None
+    why = ending.reason if this.whole else f"{ending.reason} {attempt.job.uid}"
+    if why in this.world.asked:
+        return None
+    return Standing(attempt.step, known, attempt, held=True, actions=(ReadPods(why),))
 
 
 def _due(this: _Round, attempt: Attempt, trouble: Trouble | None) -> Ending | None:
@@ -425,15 +448,22 @@ def _given_up(
 
 def _await_words(this: _Round, attempt: Attempt, known: StepStatus | None) -> Standing | None:
     """Before the verdict: what explains it and comes by another way, or later, than the end."""
-    pod = attempt.pod
+    held, pod = Standing(attempt.step, known, attempt, held=True), attempt.pod
     if pod is None:
-        return None
-    held = Standing(attempt.step, known, attempt, held=True)
+        return _await_pod(this, attempt, held)
     return (
         _await_log(this, pod, held)
         or _await_end(this, pod, held)
         or (None if recorded(known) else _await_event(this, pod, held))
     )
+
+
+def _await_pod(this: _Round, attempt: Attempt, held: Standing) -> Standing | None:
+    """The pod of a Job that is over: the watch of Jobs may be ahead of the one of pods."""
+    job = attempt.job
+    if job is None or not (job.failed or job.completed_at) or job.uid in this.world.gone:
+        return None
+    return None if job.uid in this.world.asked else replace(held, actions=(ReadPods(job.uid),))
 
 
 def _await_log(this: _Round, pod: Pod, held: Standing) -> Standing | None:
