@@ -54,7 +54,7 @@ class _Backoffs:
         delay = 0.5
         while True:
             yield delay
-            delay = min(delay * 2, 10.0)
+            delay = min(delay * 2, 2.0)
 
 
 def register(registry: kopf.OperatorRegistry, *, feed: Feed, credentials: Credentials) -> None:

@@ -19,7 +19,7 @@ from taskmill.kube.resources import Resource
 from taskmill.kube.transport import JsonObject
 
 logger = logging.getLogger(__name__)
-_FIRST_DELAY, _LONGEST_DELAY = 0.2, 30.0
+_FIRST_DELAY, _LONGEST_DELAY = 0.2, 2.0  # what has been waited for is not to be told late
 _SHORT = 1.0  # a watch that ends sooner than this, without an event, counts as a failure
 _TOLD_AFTER = 2  # failures in a row; a single one is any load balancer's habit
 
@@ -75,7 +75,7 @@ class ListWatch:
         return len(self._known)
 
     async def run(self) -> None:
-        """Until cancelled; whatever goes wrong is tried again, after 0.2 to 30 seconds."""
+        """Until cancelled; whatever goes wrong is tried again, after 0.2 to 2 seconds."""
         while True:
             try:
                 if self._place is None:

@@ -42,8 +42,8 @@ class StopPod:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadPods:
-    """Read the execution's pods: what is decided next must not rest on a watch that is behind."""
+class ReadChildren:
+    """Read its Jobs and pods: what is decided next must not rest on a watch that is behind."""
 
     why: str
     """What `ExecutionWorld.asked` has from then on."""
@@ -110,7 +110,7 @@ Action = (
     | DeleteJob
     | LimitJob
     | StopPod
-    | ReadPods
+    | ReadChildren
     | ReadEvents
     | ReadLog
     | TellEvent

@@ -148,7 +148,7 @@ class ExecutionWorld:
     logs: Mapping[str, str] = field(default_factory=dict)
     """The end of the log of a pod's main container, by the pod's uid, where it was read."""
     asked: Container[str] = frozenset()
-    """For what its pods were read from the API, beside the watch."""
+    """For what its Jobs and pods were read from the API, beside the watches."""
     refused: Mapping[str, Refused] = field(default_factory=dict)
     """By the name of the Job."""
     troubles: tuple[Trouble, ...] = ()

@@ -107,7 +107,10 @@ class Memory:
     troubles: tuple[Trouble, ...] = ()
     heard: dict[str, Heard] = field(default_factory=dict)
     logs: dict[str, str] = field(default_factory=dict)
+    asking: dict[str, datetime] = field(default_factory=dict)
+    """Since when its Jobs and pods are to be read, and what for."""
     asked: set[str] = field(default_factory=set)
+    """For what they were."""
     tried: Tried | None = None
     written_at: datetime | None = None
 
@@ -316,6 +319,7 @@ class Cache:
         if memory := self._memories.get(key):
             memory.heard.clear()
             memory.logs.clear()
+            memory.asking.clear()
             memory.asked.clear()
             memory.refused.clear()
         if family is None:

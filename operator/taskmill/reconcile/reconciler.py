@@ -21,6 +21,7 @@ from taskmill.kube.errors import (
     Gone,
     Invalid,
     NotFound,
+    ServerError,
     Throttled,
     Unauthorized,
     UnknownOutcome,
@@ -34,9 +35,9 @@ from taskmill.plan.decision import (
     DeleteExecution,
     DeleteJob,
     LimitJob,
+    ReadChildren,
     ReadEvents,
     ReadLog,
-    ReadPods,
     StopPod,
     TellEvent,
     TryJob,
@@ -79,6 +80,8 @@ FORGET_AFTER = timedelta(hours=1)
 """How long after it might have been tried again a refusal is still known."""
 LIMIT_AGAIN = timedelta(minutes=1)
 """Until a Job whose deadline could not be set is tried again."""
+ASKED_FOR = timedelta(seconds=5)
+"""How long a server that cannot list Jobs or pods is asked again."""
 AFTER_ACTING = 0.1
 """Seconds until the next pass of what was acted on."""
 CREATIONS = 16
@@ -88,7 +91,7 @@ OTHERS_CLOCK = timedelta(seconds=5)
 
 
 Creation = CreateJob | CreateExecution
-Lookup = ReadPods | ReadEvents | ReadLog
+Lookup = ReadChildren | ReadEvents | ReadLog
 
 
 class PassOverError(Exception):
@@ -268,7 +271,7 @@ class Reconciler:
                 await self._limit_job(key, name, job_uid, seconds, now)
             case StopPod(name, pod_uid):
                 await self._stop_pod(key, name, pod_uid)
-            case ReadPods() | ReadEvents() | ReadLog():
+            case ReadChildren() | ReadEvents() | ReadLog():
                 await self._look_up(key, action, now)
             case TellEvent(name, reason, message):
                 event = warning(
@@ -306,7 +309,7 @@ class Reconciler:
                 EXECUTIONS, key.namespace, label_selector=f"{LABEL_TASK}={key.name}"
             )
             for run in runs:
-                self._cache.observe_execution(run)
+                self._meet(run)
         self._doubted.discard(meta.uid)
         self._read.add(meta.uid)
         return True
@@ -335,8 +338,13 @@ class Reconciler:
         self, key: Key, meta: Meta, body: JsonObject, now: datetime
     ) -> None:
         execution = await self._create(EXECUTIONS, key, body, meta.uid, now)
-        if execution is not None and (made := self._cache.observe_execution(execution)):
-            for one in (made, *self._cache.rivals_of(made)):
+        if execution is not None:
+            self._meet(execution)
+
+    def _meet(self, execution: JsonObject) -> None:
+        """Take in an execution that no watch may have told of: then none will have it looked at."""
+        if key := self._cache.observe_execution(execution):
+            for one in (key, *self._cache.rivals_of(key)):
                 self._queue.add(one)
 
     async def _try_job(self, key: Key, body: JsonObject, generation: int, now: datetime) -> None:
@@ -456,27 +464,33 @@ class Reconciler:
 
     async def _look_up(self, key: Key, action: Lookup, now: datetime) -> None:
         match action:
-            case ReadPods(why):
-                await self._read_pods(key, why)
+            case ReadChildren(why):
+                await self._read_children(key, why, now)
             case ReadEvents(uid):
                 await self._read_events(key, uid, now)
             case ReadLog(pod, uid):
                 await self._read_log(key, pod, uid)
 
-    async def _read_pods(self, key: Key, why: str) -> None:
+    async def _read_children(self, key: Key, why: str, now: datetime) -> None:
+        memory = self._cache.memory(key)
+        mine = f"{LABEL_EXECUTION_UID}={self._cache.uid(key)}"
         try:
-            pods, _ = await self._client.list(
-                PODS, key.namespace, label_selector=f"{LABEL_EXECUTION_UID}={self._cache.uid(key)}"
-            )
+            jobs, _ = await self._client.list(JOBS, key.namespace, label_selector=mine)
+            pods, _ = await self._client.list(PODS, key.namespace, label_selector=mine)
         except Unreachable:
             raise
         except ApiError as error:
-            # The watch has to do: what is due must not wait for more.
-            log.warning("%s: its pods cannot be read: %s", key, error)
-            pods = []
+            passing = isinstance(error, Throttled | ServerError)
+            if passing and now < memory.asking.setdefault(why, now) + ASKED_FOR:
+                raise
+            # The watches have to do: what is due must not wait for ever.
+            log.warning("%s: its Jobs and pods cannot be read: %s", key, error)
+            jobs, pods = [], []
+        for job in jobs:
+            self._cache.observe_job(job)
         for pod in pods:
             self._cache.observe_pod(pod)
-        self._cache.memory(key).asked.add(why)
+        memory.asked.add(why)
         # What waited for this is due.
         self._queue.add(key)
 

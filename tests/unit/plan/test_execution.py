@@ -26,8 +26,8 @@ from taskmill.plan.decision import (
     CreateJob,
     Decision,
     DeleteJob,
+    ReadChildren,
     ReadEvents,
-    ReadPods,
     StopPod,
     TellEvent,
 )
@@ -1394,7 +1394,7 @@ def test_before_a_deadline_decides_the_pods_are_read_once():
     before = world(execution().deadline(10), job().started(), pod().running(1), asked=())
     told = stored(before, decided(before, 2), at(2))
     due = decided(told, 10)
-    assert (due.status, deeds(due)) == (None, (ReadPods("DeadlineExceeded"),))
+    assert (due.status, deeds(due)) == (None, (ReadChildren("DeadlineExceeded"),))
     asked = replace(told, asked={"DeadlineExceeded"})
     assert decided(asked, 10).status.reason == Reason.DEADLINE_EXCEEDED
     in_time = replace(asked, pods=(pod().exited(0, start=1, end=8).facts,))
@@ -1409,8 +1409,18 @@ def test_a_stop_on_request_asks_nobody():
 def test_of_a_job_that_is_over_the_pod_is_looked_for_before_it_counts_as_deleted():
     """The watch of Jobs may be ahead of the one of pods."""
     before = world(job().started().failed(seconds=5), asked=())
-    assert deeds(decided(before, 6)) == (ReadPods(JOB_UID),)
-    asked = replace(before, asked={JOB_UID})
+    why = f"pod of {JOB_UID}"
+    assert deeds(decided(before, 6)) == (ReadChildren(why),)
+    asked = replace(before, asked={why})
     assert verdict(decided(asked, 6))[1] == Reason.DELETED
     found = replace(asked, pods=(pod().exited(4, start=1, end=5).facts,))
     assert verdict(decided(found, 6))[2] == "step build: exit code 4"
+
+
+def test_a_job_that_was_never_seen_is_looked_for_before_it_counts_as_deleted():
+    """The status is newer than the watch of Jobs: another process wrote it."""
+    before = world(job().started(), pod().running(1))
+    told = stored(before, decided(before, 1), at(1))
+    behind = replace(told, jobs=(), pods=(), asked=())
+    assert deeds(decided(behind, 2)) == (ReadChildren(f"Job {JOB}"),)
+    assert verdict(decided(replace(behind, asked={f"Job {JOB}"}), 2))[1] == Reason.DELETED

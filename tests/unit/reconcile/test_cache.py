@@ -345,6 +345,7 @@ def test_the_memory_of_a_process_has_only_what_a_pass_sees():
     assert {f.name for f in fields(type(Cache().memory(RUN)))} == {
         "refused",
         "troubles",
+        "asking",
         "asked",
         "heard",
         "logs",

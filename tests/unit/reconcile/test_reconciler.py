@@ -1220,3 +1220,48 @@ async def test_an_unknown_outcome_of_stopping_is_tried_again():
         op.server.fault("patch", PODS, UnknownOutcome("broken"))
         await asyncio.sleep(61)
         assert op.server.find(PODS, "build-1-x7k2p")["spec"]["activeDeadlineSeconds"] == 1
+
+
+def throttled():
+    return Throttled(429, "TooManyRequests", "later", retry_after=1.0)
+
+
+@virtual
+async def test_at_the_deadline_a_server_that_is_busy_is_asked_again():
+    """An end that no watch told of is found all the same."""
+    async with operator() as op:
+        op.applies(execution().deadline(60))
+        await soon()
+        op.kubelet(pod().running(1))
+        await soon()
+        job = next(raw for (kind, _), raw in op.server.objects.items() if kind == JOBS)
+        ended = pod().exited(0, start=1, end=50).of(job["metadata"]["uid"])
+        op.server.put(PODS, ended.raw)
+        op.server.fault("list", JOBS, throttled())
+        await asyncio.sleep(62)
+        assert op.status()["phase"] == "Succeeded"
+
+
+@virtual
+async def test_a_server_that_cannot_list_pods_keeps_no_deadline_waiting_for_long():
+    async with operator() as op:
+        op.applies(execution().deadline(60))
+        await soon()
+        op.kubelet(pod().running(1))
+        for _ in range(100):
+            op.server.fault("list", PODS, throttled())
+        await asyncio.sleep(70)
+        assert op.status()["reason"] == "DeadlineExceeded"
+        lists = [r for r in op.server.requests if r[:2] == ("list", PODS)]
+        assert 3 <= len(lists) <= 8
+
+
+@virtual
+async def test_rights_that_are_missing_keep_no_deadline_waiting():
+    async with operator() as op:
+        op.applies(execution().deadline(60))
+        await soon()
+        op.kubelet(pod().running(1))
+        op.server.fault("list", PODS, Forbidden(403, "Forbidden", "no"))
+        await asyncio.sleep(61)
+        assert op.status()["reason"] == "DeadlineExceeded"

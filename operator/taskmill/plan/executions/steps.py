@@ -28,9 +28,9 @@ from taskmill.plan.conditions import find
 from taskmill.plan.decision import (
     Action,
     CreateJob,
+    ReadChildren,
     ReadEvents,
     ReadLog,
-    ReadPods,
     StopPod,
     TellEvent,
 )
@@ -228,6 +228,13 @@ def _stand(
         return _goes_on(this, attempt, known, trouble)
     if asks := _ask_before(this, attempt, known, ending):
         return replace(asks, trouble=trouble)
+    return _end(this, attempt, known, ending, failing=failing)
+
+
+def _end(
+    this: _Round, attempt: Attempt, known: StepStatus | None, ending: Ending, *, failing: bool
+) -> Standing:
+    """It must end: have it stop as long as it may, then it has failed."""
     # What was told to stop is waited for, whatever its pod says in between.
     stopping = recorded(known) is not None and attempt.pod is not None
     runs = stopping or attempt.finding.stage is Stage.RUNNING
@@ -245,7 +252,7 @@ def _ask_before(
     why = ending.reason if this.whole else f"{ending.reason} {attempt.job.uid}"
     if why in this.world.asked:
         return None
-    return Standing(attempt.step, known, attempt, held=True, actions=(ReadPods(why),))
+    return Standing(attempt.step, known, attempt, held=True, actions=(ReadChildren(why),))
 
 
 def _due(this: _Round, attempt: Attempt, trouble: Trouble | None) -> Ending | None:
@@ -450,7 +457,7 @@ def _await_words(this: _Round, attempt: Attempt, known: StepStatus | None) -> St
     """Before the verdict: what explains it and comes by another way, or later, than the end."""
     held, pod = Standing(attempt.step, known, attempt, held=True), attempt.pod
     if pod is None:
-        return _await_pod(this, attempt, held)
+        return _await_sight(this, attempt, known, held)
     return (
         _await_log(this, pod, held)
         or _await_end(this, pod, held)
@@ -458,12 +465,19 @@ def _await_words(this: _Round, attempt: Attempt, known: StepStatus | None) -> St
     )
 
 
-def _await_pod(this: _Round, attempt: Attempt, held: Standing) -> Standing | None:
-    """The pod of a Job that is over: the watch of Jobs may be ahead of the one of pods."""
+def _await_sight(
+    this: _Round, attempt: Attempt, known: StepStatus | None, held: Standing
+) -> Standing | None:
+    """What must have been there and was not seen: one watch may be behind all others."""
     job = attempt.job
-    if job is None or not (job.failed or job.completed_at) or job.uid in this.world.gone:
+    if job is None:
+        why = f"Job {known.job_name}" if known and known.job_name else ""
+    else:
+        over = (job.failed or job.completed_at) and job.uid not in this.world.gone
+        why = f"pod of {job.uid}" if over else ""
+    if not why or why in this.world.asked:
         return None
-    return None if job.uid in this.world.asked else replace(held, actions=(ReadPods(job.uid),))
+    return replace(held, actions=(ReadChildren(why),))
 
 
 def _await_log(this: _Round, pod: Pod, held: Standing) -> Standing | None:

@@ -1,0 +1,154 @@
+"""Ways to break the operator, each of which a history must find."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+from unittest import mock
+
+from taskmill.kube.lease import Elector
+from taskmill.kube.listwatch import ListWatch
+from taskmill.plan import job as jobs
+from taskmill.plan.executions import steps
+from taskmill.reconcile.cache import Cache
+from taskmill.reconcile.queue import WorkQueue
+from taskmill.reconcile.reconciler import Reconciler
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One thing taken out of the operator, or put in."""
+
+    story: str
+    seed: int
+    """A history that finds it."""
+    broken: Callable[[], AbstractContextManager[Any]]
+
+    def __str__(self) -> str:
+        return self.story
+
+
+def _in_place_of(owner: Any, name: str, new: Any) -> Callable[[], AbstractContextManager[Any]]:
+    return lambda: mock.patch.object(owner, name, new)
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    return None
+
+
+async def _no(*_: Any, **__: Any) -> bool:
+    return False
+
+
+async def _store_blindly(self: Any, key: Any, meta: Any, status: Any, now: Any) -> None:
+    loose = mock.Mock(wraps=meta, uid=meta.uid, resource_version=None)
+    await _STORE(self, key, loose, status, now)
+
+
+_STORE = Reconciler._store
+
+
+def _random_name(**_: Any) -> str:
+    return f"job-{uuid.uuid4().hex[:8]}"
+
+
+def _keep_place(self: Any, error: Exception) -> float:
+    self._place = self._place or "1"
+    return 1.0
+
+
+def _drop_when_busy(self: Any, key: Any) -> None:
+    if key not in self._busy:
+        _ADD(self, key)
+
+
+_ADD = WorkQueue.add
+
+
+_EXTEND = Elector._extend
+
+
+MUTATIONS = (
+    Mutation(
+        "who has lost the Lease goes on writing",
+        734,
+        _in_place_of(Reconciler, "_check_leading", _nothing),
+    ),
+    Mutation(
+        "a leader believes in its Lease for a minute",
+        33,
+        _in_place_of(
+            Elector,
+            "_extend",
+            lambda self, until: _EXTEND(self, until + 60 if until > 0 else until),
+        ),
+    ),
+    Mutation(
+        "a status is written over whatever is there",
+        81,
+        _in_place_of(Reconciler, "_store", _store_blindly),
+    ),
+    Mutation(
+        "the name of a Job is made up anew each time",
+        1,
+        _in_place_of(jobs.names, "job_name", _random_name),
+    ),
+    Mutation(
+        "a change that comes during a pass is forgotten",
+        1,
+        _in_place_of(WorkQueue, "add", _drop_when_busy),
+    ),
+    Mutation(
+        "what a step depends on is not looked at",
+        1,
+        _in_place_of(steps, "_succeeded", lambda _: True),
+    ),
+    Mutation(
+        "the next attempt does not wait for the pod of the one before",
+        271,
+        _in_place_of(steps, "predecessor", lambda *_: None),
+    ),
+    Mutation(
+        "what has vanished is not remembered",
+        1,
+        _in_place_of(Cache, "bury", lambda *_: None),
+    ),
+    Mutation(
+        "a watch that is too far behind tries on from where it was",
+        11,
+        _in_place_of(ListWatch, "_delay_after", _keep_place),
+    ),
+    Mutation(
+        "nothing is read again after a takeover or an answer that was lost",
+        652,
+        _in_place_of(Reconciler, "_reread", _no),
+    ),
+    Mutation(
+        "a clock decides by what a watch said last",
+        91,
+        _in_place_of(steps, "_ask_before", _nothing),
+    ),
+    Mutation(
+        "a pod that was never seen counts as deleted",
+        120,
+        _in_place_of(steps, "_await_sight", _nothing),
+    ),
+    Mutation(
+        "what is met while a Task is read anew is looked at by nobody",
+        12,
+        _in_place_of(Reconciler, "_meet", lambda self, run: self._cache.observe_execution(run)),
+    ),
+    Mutation(
+        "what a Job controller says of a pod is believed before the kubelet",
+        1,
+        _in_place_of(steps, "_await_end", _nothing),
+    ),
+    Mutation(
+        "a Job counts as made that was not",
+        22,
+        _in_place_of(Reconciler, "_create_jobs", _no),
+    ),
+)

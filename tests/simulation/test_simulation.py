@@ -1,0 +1,80 @@
+"""Thousands of histories of an operator whose world misbehaves; none may break a promise.
+
+A seed that ever found a bug stays in `STORIES`. Histories are played in processes of their own:
+the order of sets must not depend on who runs the tests.
+"""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from simulation.mutations import MUTATIONS
+
+TESTS = Path(__file__).parents[1]
+KNOWN = range(1, 601)
+FRESH = 400
+WORKERS = 2
+
+STORIES = {
+    141: "a new leader met runs while it read a Task anew, and nobody looked at them again",
+    178: "a Job's end was seen before its pod: 'Deleted', although the pod was there",
+    274: "a step that had been stopped was tried again, and the deadline came",
+    329: "a new leader's watch of Jobs was behind the status: 'Deleted', and two attempts at once",
+    1296: "a server that could not list pods at the deadline made a success a failure",
+    1754: "a pod deleted by hand after its success, while nobody could see it",
+}
+FOUND_WITHIN = 900
+"""Histories within which each mutation is found."""
+
+
+def _played(*arguments: object) -> list[dict[str, object]]:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "simulation.worker", *map(str, arguments)],
+        cwd=TESTS,
+        env=os.environ | {"PYTHONHASHSEED": "0"},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def _all(seeds: list[int]) -> list[dict[str, object]]:
+    parts = [seeds[n::WORKERS] for n in range(WORKERS)]
+    with ThreadPoolExecutor(WORKERS) as pool:
+        return [told for part in pool.map(lambda some: _played("-", *some), parts) for told in part]
+
+
+@pytest.mark.timeout(600)
+def test_no_history_breaks_a_promise(capsys: pytest.CaptureFixture[str]) -> None:
+    fresh = random.randrange(10**6, 10**9)
+    with capsys.disabled():
+        print(f"\nfresh seeds: {fresh} to {fresh + FRESH - 1}")
+    told = _all([*KNOWN, *range(fresh, fresh + FRESH)])
+    assert len(told) == len(KNOWN) + FRESH
+    broken = {one["seed"]: one["broken"] for one in told if one["broken"]}
+    assert not broken, "`python -m simulation SEED` in tests/ tells the story"
+
+
+def test_a_bug_that_was_found_stays_away() -> None:
+    assert [one["seed"] for one in _played("-", *STORIES) if one["broken"]] == []
+
+
+def test_a_seed_is_one_history() -> None:
+    (one,), (again,) = _played("-", 3), _played("-", 3)
+    assert one == again
+    assert one["story"]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("number", range(len(MUTATIONS)), ids=[str(m) for m in MUTATIONS])
+def test_what_is_broken_on_purpose_is_found(number: int) -> None:
+    mutation = MUTATIONS[number]
+    (told,) = _played(number, mutation.seed)
+    assert told["broken"], f"seed {mutation.seed} does not find it any more: look for another"
