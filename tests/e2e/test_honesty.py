@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from threading import Thread
 from typing import Any
 
 import kubernetes
@@ -103,25 +102,15 @@ def script_of(does: Behaviour) -> str:
     )
 
 
-class Witness(Thread):
-    """Sees each Job of a namespace when it is made: some are gone soon after."""
-
-    def __init__(self, user: User) -> None:
-        super().__init__(daemon=True)
-        self._user, self._watch = user, kubernetes.watch.Watch()
-        self.made: dict[str, list[Json]] = {}
-        self.start()
-
-    def run(self) -> None:
-        jobs = self._user.batch.list_namespaced_job
-        for event in self._watch.stream(jobs, self._user.namespace, timeout_seconds=300):
-            if event["type"] == "ADDED":
-                raw = event["raw_object"]
-                of = raw["metadata"]["labels"][names.LABEL_EXECUTION]
-                self.made.setdefault(of, []).append(raw)
-
-    def stop(self) -> None:
-        self._watch.stop()
+def made_since(user: User, version: str) -> dict[str, list[Json]]:
+    """Each Job that was made, in order, by its execution: some are gone long since."""
+    made: dict[str, list[Json]] = {}
+    jobs, watch = user.batch.list_namespaced_job, kubernetes.watch.Watch()
+    for event in watch.stream(jobs, user.namespace, resource_version=version, timeout_seconds=2):
+        if event["type"] == "ADDED":
+            raw = event["raw_object"]
+            made.setdefault(raw["metadata"]["labels"][names.LABEL_EXECUTION], []).append(raw)
+    return made
 
 
 def really(user: User, name: str, act: str) -> None:
@@ -153,22 +142,21 @@ def simulated(api: Api, act: str) -> bool:
 
 def test_the_real_cluster_does_the_same(user: User) -> None:
     """All of them side by side, each an execution of its own."""
-    witness = Witness(user)
+    begun = user.batch.list_namespaced_job(user.namespace).metadata.resource_version
     named = {f"{NAME}-{number}": one for number, one in enumerate(SCENARIOS)}
     user.apply(*(_execution(name, spec_of(one, real=True)) for name, one in named.items()))
     for name, scenario in named.items():
         if scenario.act:
             user.phase(name, "Running", within=90)
             really(user, name, scenario.act)
-    differ = {}
+    ended = {name: user.end(name, within=120)["status"] for name in named}
+    made, differ = made_since(user, begun), {}
     for name, scenario in named.items():
-        status = user.end(name, within=120)["status"]
-        happened = calm.told(status, witness.made[name])
+        happened = calm.told(ended[name], made[name])
         act = partial(simulated, act=scenario.act)
         foreseen = calm.play(spec_of(scenario, real=False), act)
         if happened != foreseen:
             differ[str(scenario)] = {"real": happened, "simulated": foreseen}
-    witness.stop()
     assert not differ
 
 

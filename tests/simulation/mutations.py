@@ -128,12 +128,12 @@ MUTATIONS = (
     ),
     Mutation(
         "a clock decides by what a watch said last",
-        91,
+        139,
         _in_place_of(steps, "_ask_before", _nothing),
     ),
     Mutation(
         "a pod that was never seen counts as deleted",
-        120,
+        161,
         _in_place_of(steps, "_await_sight", _nothing),
     ),
     Mutation(
