@@ -122,11 +122,6 @@ MUTATIONS = (
         _in_place_of(ListWatch, "_delay_after", _keep_place),
     ),
     Mutation(
-        "nothing is read again after a takeover or an answer that was lost",
-        652,
-        _in_place_of(Reconciler, "_reread", _no),
-    ),
-    Mutation(
         "a clock decides by what a watch said last",
         139,
         _in_place_of(steps, "_ask_before", _nothing),

@@ -244,7 +244,9 @@ class Oracle:
             or meta.get("deletionTimestamp")
         ):
             return
-        ended = {(run.step, run.attempt): run.code for run in runs if run.ended}
+        # One that was still waiting at the deadline may start before its pod is deleted.
+        last = moment(status["deadline"]) - 1
+        ended = {(r.step, r.attempt): r.code for r in runs if r.ended and r.started < last}
         for step in status.get("steps") or ():
             if (code := ended.get((step["id"], step["attempt"]))) != step.get("exitCode"):
                 self.broken(f"{meta['name']}: step {step['id']} ended with {code}, told: {step}")
