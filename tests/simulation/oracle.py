@@ -19,6 +19,8 @@ from taskmill.plan import names
 FINAL = {"Succeeded", "Failed", "Stopped"}
 GRACE = 3.0
 """Of every step, in seconds."""
+KUBELET = 8.0
+"""Seconds it takes at most to see that a pod is to end."""
 SLACK = 12.0
 """Seconds for pull, start, end and what controllers need for it."""
 MOST_PER_SECOND = 120
@@ -51,6 +53,9 @@ class Oracle:
     on_broken: Callable[[Violation], None] = lambda _: None
 
     def __post_init__(self) -> None:
+        self.untold: set[str] = set()
+        """uids of executions of which a Job was deleted before their status named it: the one thing
+        that cannot be known once the operator has died as well, but for a write more a run."""
         self.requests: Counter[tuple[str, int]] = Counter()
         self.verdicts: dict[str, Json] = {}
         self.verdict_at: dict[str, float] = {}
@@ -100,6 +105,8 @@ class Oracle:
             self.deleted_at.setdefault(uid, change.at)
         if change.resource is JOBS and change.kind == "ADDED":
             self._job_made(change)
+        if change.resource is JOBS and change.kind == "DELETED" and change.author == "person":
+            self._job_taken(change)
         if change.resource is EXECUTIONS:
             self._execution(change)
         if change.resource is TASKS and "#" in change.author and change.kind == "MODIFIED":
@@ -127,6 +134,13 @@ class Oracle:
         over = owner in self.verdicts and owner not in self.touched
         if over and change.sent_at > self.verdict_at[owner] + 0.001:
             self.broken(f"Job {change.new['metadata']['name']} made after the verdict")
+
+    def _job_taken(self, change: Change) -> None:
+        labels = change.new["metadata"]["labels"]
+        execution = self._by_uid(labels[names.LABEL_EXECUTION_UID])
+        steps = ((execution or {}).get("status") or {}).get("steps") or ()
+        if change.new["metadata"]["name"] not in {step.get("jobName") for step in steps}:
+            self.untold.add(labels[names.LABEL_EXECUTION_UID])
 
     def _execution(self, change: Change) -> None:
         meta, status = change.new["metadata"], change.new.get("status") or {}
@@ -156,7 +170,7 @@ class Oracle:
             self._seen += 1
             before = self._starts[run.execution, run.step, run.attempt]
             before.append(run)
-            if run.execution in self.touched:
+            if run.execution in self.touched | self.untold:
                 continue
             if len(before) > 1:
                 self.broken(f"step {run.step} attempt {run.attempt} started twice")
@@ -312,7 +326,7 @@ class Oracle:
         if execution is None or run.ended is None or run.execution in self.touched:
             return
         deadline = moment(execution["status"]["deadline"])
-        if run.ended > max(deadline, self.upset_until) + GRACE + 4:
+        if run.ended > max(deadline, self.upset_until) + GRACE + KUBELET:
             self.broken(f"{run.step} ran {run.ended - deadline:.1f} s beyond its deadline")
 
     def _tasks(self) -> None:
