@@ -50,23 +50,19 @@ def _operate() -> int:
     except (SettingsError, CredentialsError) as error:
         print(f"taskmill: {error}", file=sys.stderr)  # noqa: T201
         return 2
-    log.configure(settings.log_level)
+    log.configure(settings.log_level, settings.log_format)
     # The API server stores what is nested 10,000 deep; one such object must not stop all lists.
     sys.setrecursionlimit(12_000)
     try:
         asyncio.run(app.run(settings, credentials))
+    except SettingsError as error:
+        print(f"taskmill: {error}", file=sys.stderr)  # noqa: T201
+        return 2
     except Exception as error:  # noqa: BLE001 - the last word before the exit code
         # Whoever started it starts it again; all that counts is stored.
-        print(f"taskmill: ended: {_words(error)}", file=sys.stderr)  # noqa: T201
+        print(f"taskmill: ended: {log.words(error)}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
-
-
-def _words(error: BaseException) -> str:
-    """What went wrong, without the groups that tasks wrap it in."""
-    if isinstance(error, BaseExceptionGroup):
-        return "; ".join(map(_words, error.exceptions))
-    return f"{type(error).__name__}: {error}"
 
 
 if __name__ == "__main__":

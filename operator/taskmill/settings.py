@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Self
+from typing import NamedTuple, Self
 
 from taskmill.api.duration import parse_duration
 from taskmill.api.task import DEFAULT_TIMEOUT
@@ -16,9 +16,21 @@ PREFIX = "TASKMILL_"
 LEAST_RETENTION = timedelta(minutes=2)
 """A Job's name is what a late duplicate of its creation runs into."""
 
+LAST_PORT = 65535
+
 
 class SettingsError(ValueError):
     """A setting that cannot be used; says which and why."""
+
+
+class Address(NamedTuple):
+    """Where to listen; a host of "" means every interface, a port of 0 any free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +44,10 @@ class Settings:
     differ between processes that may run at the same time; the manifests give the pod's uid."""
     limits: Limits
     log_level: str
+    log_format: str
+    """`text` or `json`."""
+    health_address: Address | None
+    """Where /healthz and /readyz answer; None: nowhere."""
 
     @classmethod
     def from_environment(
@@ -52,6 +68,8 @@ class Settings:
                 log_tail=_choice(env, "LOG_TAIL", ("on", "off")) == "on",
             ),
             log_level=_choice(env, "LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),
+            log_format=_choice(env, "LOG_FORMAT", ("text", "json")),
+            health_address=_address(env, "HEALTH_ADDRESS"),
         )
 
 
@@ -66,6 +84,16 @@ def _duration(env: Mapping[str, str], name: str, default: timedelta) -> timedelt
     if not value:
         raise SettingsError(f"{PREFIX}{name} must be longer than 0s")
     return value
+
+
+def _address(env: Mapping[str, str], name: str) -> Address | None:
+    given = env.get(PREFIX + name)
+    if not given:
+        return None
+    host, colon, port = given.rpartition(":")
+    if not colon or not port.isascii() or not port.isdecimal() or int(port) > LAST_PORT:
+        raise SettingsError(f"{PREFIX}{name} is {given!r} and must be host:port or :port")
+    return Address(host.removeprefix("[").removesuffix("]"), int(port))
 
 
 def _choice(env: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:

@@ -5,13 +5,14 @@ from datetime import timedelta
 import pytest
 
 from taskmill.plan.world import Limits
-from taskmill.settings import Settings, SettingsError
+from taskmill.settings import Address, Settings, SettingsError
 
 
 def test_without_any_variable_everything_has_a_value():
     settings = Settings.from_environment({})
     assert settings.namespace == "taskmill-system"
-    assert settings.log_level == "INFO"
+    assert (settings.log_level, settings.log_format) == ("INFO", "text")
+    assert settings.health_address is None
     assert settings.limits == Limits(
         timeout=timedelta(hours=24), job_retention=timedelta(hours=1), restricted=False
     )
@@ -27,6 +28,8 @@ def test_every_variable_is_taken():
             "TASKMILL_POD_SECURITY": "restricted",
             "TASKMILL_LOG_TAIL": "off",
             "TASKMILL_LOG_LEVEL": "DEBUG",
+            "TASKMILL_LOG_FORMAT": "json",
+            "TASKMILL_HEALTH_ADDRESS": "localhost:8080",
         }
     )
     assert settings == Settings(
@@ -34,6 +37,8 @@ def test_every_variable_is_taken():
         identity="pod-uid",
         limits=Limits(timedelta(minutes=90), timedelta(minutes=2), True, False),
         log_level="DEBUG",
+        log_format="json",
+        health_address=Address("localhost", 8080),
     )
 
 
@@ -54,6 +59,22 @@ def test_the_environment_of_the_process_is_read(monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("given", "host", "port"),
+    [(":8080", "", 8080), ("[::1]:0", "::1", 0), ("127.0.0.1:65535", "127.0.0.1", 65535)],
+)
+def test_an_address_is_a_host_and_a_port(given, host, port):
+    address = Settings.from_environment({"TASKMILL_HEALTH_ADDRESS": given}).health_address
+    assert address == (host, port)
+    assert str(address) == given
+
+
+@pytest.mark.parametrize("given", ["8080", "host:", ":http", ":65536", ":-1", ":²"])
+def test_what_is_no_address_is_refused(given):
+    with pytest.raises(SettingsError, match=r"HEALTH_ADDRESS is .* and must be host:port or :port"):
+        Settings.from_environment({"TASKMILL_HEALTH_ADDRESS": given})
+
+
+@pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
         ("TIMEOUT", "1 day", "TASKMILL_TIMEOUT: not a duration such as 30s, 10m or 1h30m: '1 day'"),
@@ -65,6 +86,7 @@ def test_the_environment_of_the_process_is_read(monkeypatch):
             "baseline",
             "TASKMILL_POD_SECURITY is 'baseline' and must be one of '', 'restricted'",
         ),
+        ("LOG_FORMAT", "yaml", "TASKMILL_LOG_FORMAT is 'yaml' and must be one of 'text', 'json'"),
         ("LOG_LEVEL", "debug", "TASKMILL_LOG_LEVEL is 'debug' and must be one of 'INFO', "),
     ],
 )

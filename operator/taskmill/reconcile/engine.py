@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from taskmill.kube.client import JOBS, PODS, KubeClient
@@ -23,6 +24,9 @@ FIRST_SYNC_EVERY = 1.0
 """Seconds between two tries to read everything before the first pass."""
 RESYNC_EVERY = 600.0
 """Seconds between two looks at everything, for what no watch told."""
+LONGEST_SILENCE = 150.0
+"""Seconds without a word on a watch until it counts as dead: a bookmark comes every minute, and one
+that is late ends the watch after 75."""
 LEASE = "taskmill-operator"
 
 
@@ -43,7 +47,7 @@ class Engine:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         cache = Cache()
-        queue: WorkQueue[Key] = WorkQueue()
+        self._queue = queue = WorkQueue[Key]()
         self.feed = Feed(cache=cache, queue=queue)
         self.filled = asyncio.Event()
         """Everything there is has been read once."""
@@ -86,19 +90,35 @@ class Engine:
         """What must run at the same time, each for ever; cancelled, it gives the Lease back."""
         return [
             *(watch.run() for watch in self._watches),
-            self._fill(),
-            self._once_filled(self._elector.run),
+            self._fill_and_stand(),
             self._once_filled(lambda: self._sync.run(every=RESYNC_EVERY)),
             *(self._reconciler.work() for _ in range(WORKERS)),
         ]
 
-    async def _fill(self) -> None:
-        """Read everything there is, before anything is decided."""
+    async def drain(self, *, within: float) -> None:
+        """Begin no more passes, and give those under way so many seconds to end."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._queue.close(), within)
+
+    def trouble(self) -> str:
+        """Why this replica could not act, or take over; "" when it could."""
+        if not self.filled.is_set():
+            return "not everything there is has been read yet"
+        now = asyncio.get_running_loop().time()
+        for watch in self._watches:
+            silence = 0.0 if watch.seen_at is None else now - watch.seen_at
+            if silence > LONGEST_SILENCE:
+                return f"the watch of {watch.resource} has been silent for {silence:.0f} s"
+        return ""
+
+    async def _fill_and_stand(self) -> None:
+        """Read everything there is, before anything is decided; then stand for election."""
         for watch in self._watches:
             await watch.synced.wait()
         await self._sync.run(every=FIRST_SYNC_EVERY, until_done=True)
         log.info("caches are filled; standing for election")
         self.filled.set()
+        await self._elector.run()
 
     async def _once_filled(self, start: Callable[[], Awaitable[None]]) -> None:
         await self.filled.wait()

@@ -36,6 +36,8 @@ class WorkQueue(Generic[K]):
         self._order = itertools.count()  # keys need not compare
         self._alarm: asyncio.TimerHandle | None = None
         self._failures: dict[K, int] = {}
+        self._closed = False
+        self._returned = asyncio.Event()
 
     def __len__(self) -> int:
         """Keys that will run: ready, scheduled, or due again after the run they are in."""
@@ -93,6 +95,8 @@ class WorkQueue(Generic[K]):
         To stop a waiting worker, cancel its task; nothing is lost by that.
         """
         key = await self._ready.get()
+        if self._closed:
+            await asyncio.Event().wait()  # until the worker is cancelled
         self._queued.discard(key)
         self._busy.add(key)
         return key
@@ -102,9 +106,17 @@ class WorkQueue(Generic[K]):
         if key not in self._busy:
             raise ValueError(f"{key!r} is not being worked on")
         self._busy.discard(key)
+        self._returned.set()
         if key in self._again:
             self._again.discard(key)
             self.add(key)
+
+    async def close(self) -> None:
+        """Hand out nothing more, and wait until all that is out has come back."""
+        self._closed = True
+        while self._busy:
+            self._returned.clear()
+            await self._returned.wait()
 
     def _ring(self) -> None:
         """Make ready what is due."""

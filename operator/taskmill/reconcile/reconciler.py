@@ -10,8 +10,10 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
+from taskmill.api.execution import TaskExecutionStatus
 from taskmill.api.meta import API_VERSION
 from taskmill.api.pod import MAIN
+from taskmill.api.task import TaskStatus
 from taskmill.diagnose.facts import parse_event
 from taskmill.kube.client import EVENTS, EXECUTIONS, JOBS, PODS, TASKS, KubeClient, Resource
 from taskmill.kube.errors import (
@@ -92,6 +94,7 @@ OTHERS_CLOCK = timedelta(seconds=5)
 
 Creation = CreateJob | CreateExecution
 Lookup = ReadChildren | ReadEvents | ReadLog
+Status = TaskExecutionStatus | TaskStatus
 
 
 class PassOverError(Exception):
@@ -195,6 +198,7 @@ class Reconciler:
         if decision.status is not None:
             patch = merge_patch(old.status.to_api(), decision.status.to_api())
             await self._store(key, old.meta, patch, now)
+            _log_change(key, old.meta, old.status, decision.status)
         creates = any(isinstance(action, Creation) for action in decision.actions)
         if creates and await self._reread(key, old.meta):
             return
@@ -551,6 +555,23 @@ class Reconciler:
             self._queue.add(rival)
         if task := self._cache.task_of(key):
             self._queue.add_in(task, ROLL_UP_IN)
+
+
+def _log_change(key: Key, meta: Meta, old: Status, new: Status) -> None:
+    """A line for each state of an execution; never its sentences, which quote what it printed."""
+    if not (isinstance(old, TaskExecutionStatus) and isinstance(new, TaskExecutionStatus)):
+        return
+    if (old.phase, old.reason) == (new.phase, new.reason):
+        return
+    fields = {
+        "kind": key.kind.value,
+        "namespace": key.namespace,
+        "name": key.name,
+        "uid": meta.uid,
+        "phase": new.phase or "",
+        "reason": new.reason or "",
+    }
+    log.info("state changed", extra={"fields": fields})
 
 
 def _is_gone(error: ApiError | UnknownOutcome) -> bool:

@@ -1,0 +1,69 @@
+"""/healthz and /readyz over HTTP, for probes.
+
+An answer proves that the event loop turns; the process ends when an essential part of it does.
+So /healthz depends on nothing else, least of all on how much there is to do.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+from aiohttp import web
+
+from taskmill.kube.resources import Resource
+from taskmill.settings import Address, SettingsError
+
+UNAVAILABLE = 503
+PATIENCE = 1.0
+"""Seconds that a probe under way has when the operator ends."""
+SILENCE = 10.0
+"""Seconds without an answer to the Lease's requests, which are sent every two."""
+
+Check = Callable[[], str]
+"""Why this process is not ready; "" when it is."""
+
+
+class Answers:
+    """When the API server last answered, whatever it said; belongs to the running event loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._at: float | None = None
+
+    def note(self, _verb: str, _resource: Resource, code: int, _seconds: float) -> None:
+        """An exchange ended; `code` is 0 when nobody answered."""
+        if code:
+            self._at = self._loop.time()
+
+    def trouble(self) -> str:
+        """Why this is no time to be ready."""
+        if self._at is None:
+            return "the API server has not answered yet"
+        silence = self._loop.time() - self._at
+        return f"no answer from the API server for {silence:.0f} s" if silence > SILENCE else ""
+
+
+@contextlib.asynccontextmanager
+async def serve(address: Address, *checks: Check) -> AsyncIterator[int]:
+    """Answer probes for as long as this lasts; gives the port. SettingsError: it cannot be had."""
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(_: web.Request) -> web.Response:
+        trouble = next(filter(None, (check() for check in checks)), "")
+        return web.Response(text=f"{trouble or 'ok'}\n", status=UNAVAILABLE if trouble else 200)
+
+    app = web.Application()
+    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz)])
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=PATIENCE)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, address.host or None, address.port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise SettingsError(f"TASKMILL_HEALTH_ADDRESS {address}: {error.strerror}") from None
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
