@@ -1110,9 +1110,12 @@ def test_get_shows_what_happened_and_the_message_last(cluster, api):
         "NAME", "TASK", "PHASE", "REASON", "AGE",
         "STARTED", "ENDED", "DEADLINE", "EXIT CODE", "NODE", "MESSAGE",
     ]  # fmt: skip
-    assert header(cluster, api, "Task") == ["NAME", "PHASE", "REASON", "LAST", "AGE", "MESSAGE"]
+    assert header(cluster, api, "Task") == [
+        "NAME", "READY", "PHASE", "REASON", "LAST", "AGE", "MESSAGE",
+    ]  # fmt: skip
     assert header(cluster, api, "Task", "-o", "wide") == [
-        "NAME", "PHASE", "REASON", "LAST", "AGE", "EXECUTION", "ACTIVE", "IMAGE", "MESSAGE",
+        "NAME", "READY", "PHASE", "REASON", "LAST", "AGE",
+        "EXECUTION", "ACTIVE", "IMAGE", "MESSAGE",
     ]  # fmt: skip
 
 

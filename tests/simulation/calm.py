@@ -64,7 +64,7 @@ async def _play(spec: Json, then: Callable[[Api], bool]) -> Told:
     running = asyncio.get_running_loop()
     api = Api(running.time)
     place = Place(api, random.Random(0))
-    Cluster(place)
+    Cluster(place, random.Random(1))
     replica = Replica(place, "a")
     replica.start()
     await asyncio.sleep(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -73,6 +74,7 @@ class Cluster:
     """Listens to the API and does, a little later, what controllers do."""
 
     place: Place
+    dice: random.Random
     runs: list[Run] = field(default_factory=list)
     down_until: dict[str, float] = field(default_factory=dict)
     pull: Callable[[], float] = lambda: 0.3
@@ -92,7 +94,7 @@ class Cluster:
         return (self.api.now() - EPOCH).total_seconds()
 
     def _soon(self, what: Callable[[], None], mean: float = 0.05) -> None:
-        self.place.later(0.001 + self.place.dice.expovariate(1 / mean), what)
+        self.place.later(0.001 + self.dice.expovariate(1 / mean), what)
 
     def _heard(self, change: Change) -> None:
         meta = change.new["metadata"]
@@ -248,7 +250,7 @@ class Cluster:
         owner = {"kind": "Job", "name": meta["name"], "uid": meta["uid"], "controller": True}
         body = {
             "metadata": {
-                "name": f"{meta['name']}-{self.place.dice.randrange(10**5):05}",
+                "name": f"{meta['name']}-{self.dice.randrange(10**5):05}",
                 "labels": template["metadata"]["labels"],
                 "ownerReferences": [owner],
                 "finalizers": [TRACKING],
@@ -333,7 +335,7 @@ class Cluster:
         if not up:
             self.place.later(1.0, lambda: self._schedule(uid))
             return
-        node = self.place.dice.choice(up)
+        node = self.dice.choice(up)
         meta = pod["metadata"]
         at = self.api.stamp()
         self.api.patch(
@@ -415,7 +417,7 @@ class Cluster:
             phase = "Succeeded" if run.code == 0 and not overdue else "Failed"
             does = Behaviour.of(pod["spec"]["containers"][0]["command"])
             first = phase == "Failed" and pod["status"].get("phase") == "Running" and not deleted
-            if first and self.place.dice.random() < EARLY:
+            if first and self.dice.random() < EARLY:
                 early = {"phase": phase, "containerStatuses": [_running(run)]}
                 self.api.status(PODS, pod, "kubelet", **early, **_why(overdue=overdue))
                 self._soon(lambda: self._tell(uid), mean=0.5)

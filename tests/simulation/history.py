@@ -97,14 +97,17 @@ class History:
     """Everything of one history, decided by its dice."""
 
     def __init__(self, seed: int) -> None:
-        self.dice = random.Random(seed)
+        # Each its own: what one of them rolls more must not change all that the others do.
+        self.dice = random.Random(f"{seed} people")
+        self.network = random.Random(f"{seed} network")
+        self.nodes = random.Random(f"{seed} cluster")
         self.oracle: Oracle | None = None
 
     async def main(self) -> None:
         running = asyncio.get_running_loop()
         self.api = Api(running.time)
-        self.place = Place(self.api, self.dice)
-        self.cluster = Cluster(self.place, pull=self._pull)
+        self.place = Place(self.api, self.network)
+        self.cluster = Cluster(self.place, self.nodes, pull=self._pull)
         self.oracle = self.see = Oracle(self.api, self.cluster)
         self.place.on_send = self.see.sent
         self.see.on_broken = self._fail
@@ -145,7 +148,7 @@ class History:
     # -- what people want --
 
     def _pull(self) -> float:
-        return self.dice.expovariate(1 / self.dice.choice((0.3, 0.3, 0.3, 5.0)))
+        return self.nodes.expovariate(1 / self.nodes.choice((0.3, 0.3, 0.3, 5.0)))
 
     def _people(self) -> None:
         dice = self.dice

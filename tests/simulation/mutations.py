@@ -12,7 +12,7 @@ from unittest import mock
 from taskmill.kube.lease import Elector
 from taskmill.kube.listwatch import ListWatch
 from taskmill.plan import job as jobs
-from taskmill.plan.executions import steps
+from taskmill.plan.executions import questions, steps
 from taskmill.reconcile.cache import Cache
 from taskmill.reconcile.queue import WorkQueue
 from taskmill.reconcile.reconciler import Reconciler
@@ -74,12 +74,12 @@ _EXTEND = Elector._extend
 MUTATIONS = (
     Mutation(
         "who has lost the Lease goes on writing",
-        734,
+        1,
         _in_place_of(Reconciler, "_check_leading", _nothing),
     ),
     Mutation(
         "a leader believes in its Lease for a minute",
-        33,
+        53,
         _in_place_of(
             Elector,
             "_extend",
@@ -88,7 +88,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a status is written over whatever is there",
-        81,
+        86,
         _in_place_of(Reconciler, "_store", _store_blindly),
     ),
     Mutation(
@@ -108,7 +108,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the next attempt does not wait for the pod of the one before",
-        271,
+        703,
         _in_place_of(steps, "predecessor", lambda *_: None),
     ),
     Mutation(
@@ -118,32 +118,32 @@ MUTATIONS = (
     ),
     Mutation(
         "a watch that is too far behind tries on from where it was",
-        11,
+        5,
         _in_place_of(ListWatch, "_delay_after", _keep_place),
     ),
     Mutation(
         "a clock decides by what a watch said last",
-        139,
-        _in_place_of(steps, "_ask_before", _nothing),
+        12,
+        _in_place_of(steps, "ask_before", _nothing),
     ),
     Mutation(
         "a pod that was never seen counts as deleted",
-        161,
-        _in_place_of(steps, "_await_sight", _nothing),
+        446,
+        _in_place_of(questions, "_await_sight", _nothing),
     ),
     Mutation(
         "what is met while a Task is read anew is looked at by nobody",
-        12,
+        7,
         _in_place_of(Reconciler, "_meet", lambda self, run: self._cache.observe_execution(run)),
     ),
     Mutation(
         "what a Job controller says of a pod is believed before the kubelet",
-        1,
-        _in_place_of(steps, "_await_end", _nothing),
+        4,
+        _in_place_of(questions, "_await_end", _nothing),
     ),
     Mutation(
         "a Job counts as made that was not",
-        22,
+        11,
         _in_place_of(Reconciler, "_create_jobs", _no),
     ),
 )

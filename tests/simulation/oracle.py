@@ -258,10 +258,13 @@ class Oracle:
             or meta.get("deletionTimestamp")
         ):
             return
-        # One that was still waiting at the deadline may start before its pod is deleted.
+        ended = {(run.step, run.attempt): run.code for run in runs if run.ended}
         last = moment(status["deadline"]) - 1
-        ended = {(r.step, r.attempt): r.code for r in runs if r.ended and r.started < last}
+        late = {(run.step, run.attempt) for run in runs if run.started >= last}
         for step in status.get("steps") or ():
+            # What was still waiting at the deadline may start before its pod is deleted.
+            if (step["id"], step["attempt"]) in late:
+                continue
             if (code := ended.get((step["id"], step["attempt"]))) != step.get("exitCode"):
                 self.broken(f"{meta['name']}: step {step['id']} ended with {code}, told: {step}")
         told = [run.told for run in runs if run.told]

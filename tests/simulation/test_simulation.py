@@ -20,6 +20,9 @@ TESTS = Path(__file__).parents[1]
 KNOWN = range(1, 601)
 FRESH = 400
 WORKERS = 2
+WITHIN = 150
+"""Histories for each mutation, from the seed that found it last: a change of the operator's own
+requests changes what a seed does."""
 
 
 def _played(*arguments: object) -> list[dict[str, object]]:
@@ -61,5 +64,5 @@ def test_a_seed_is_one_history() -> None:
 @pytest.mark.parametrize("number", range(len(MUTATIONS)), ids=[str(m) for m in MUTATIONS])
 def test_what_is_broken_on_purpose_is_found(number: int) -> None:
     mutation = MUTATIONS[number]
-    (told,) = _played(number, mutation.seed)
-    assert told["broken"], f"seed {mutation.seed} does not find it any more: look for another"
+    *_, told = _played(number, *range(mutation.seed, mutation.seed + WITHIN))
+    assert told["broken"], "no history finds it: has the simulation gone blind?"

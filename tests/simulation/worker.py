@@ -1,4 +1,7 @@
-"""Plays seeds, with the operator as it is (`-`) or broken by a mutation, and tells JSON lines."""
+"""Plays seeds, with the operator as it is (`-`), or broken by a mutation until one finds it.
+
+Tells a line of JSON for each.
+"""
 
 import json
 import sys
@@ -9,6 +12,10 @@ from simulation.history import play
 from simulation.mutations import MUTATIONS
 
 which, *seeds = sys.argv[1:]
-with nullcontext() if which == "-" else MUTATIONS[int(which)].broken():
+sound = which == "-"
+with nullcontext() if sound else MUTATIONS[int(which)].broken():
     for seed in seeds:
-        print(json.dumps(asdict(play(int(seed)))), flush=True)
+        outcome = play(int(seed))
+        print(json.dumps(asdict(outcome)), flush=True)
+        if outcome.broken and not sound:
+            break

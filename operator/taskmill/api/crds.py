@@ -70,6 +70,7 @@ TASK: Final = Kind(
     plural="tasks",
     short_name="tmt",
     columns=(
+        Column(name="Ready", path='.status.conditions[?(@.type=="Ready")].status'),
         Column(name="Phase", path=".status.phase"),
         Column(name="Reason", path=".status.lastExecution.reason"),
         Column(name="Last", path=".status.lastExecution['completedAt','startedAt']", type="date"),

@@ -79,6 +79,8 @@ def test_only_after_the_exit_codes_that_are_listed(code, tried):
     run = fails(toy(1, retry={"onExitCodes": [75, 111]}), code)
     if tried == 2:
         goes_on(run)
+    else:
+        assert verdict(run)[1].endswith("; not tried again: 3 is not in retry.onExitCodes")
     assert len(run.jobs_made) == tried
 
 

@@ -286,9 +286,10 @@ def test_a_scheduled_run_is_no_change_and_changes_no_condition():
 
 
 def test_a_failed_scheduled_run_leaves_a_scheduled_task_ready():
-    tick = ran(name="tick").scheduled(0).ended("Failed", 12)
+    tick = ran(name="tick").scheduled(0).ended("Failed", 12, failureMessage="step a: exit code 2")
     status = decided(task_world(waits(HOUR), tick), 20).status
-    assert conditions(status) == {"Ready": ("True", "Idle", "waits for its schedule")}
+    words = "its last run failed: step a: exit code 2; it waits for its schedule"
+    assert conditions(status) == {"Ready": ("True", "Idle", words)}
 
 
 # -- what holds it --------------------------------------------------------------------------------

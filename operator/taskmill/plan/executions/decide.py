@@ -25,8 +25,9 @@ from taskmill.plan.decision import Action, Decision, LimitJob, TellEvent
 from taskmill.plan.executions import status as say
 from taskmill.plan.executions.endings import CLOCK_GRAIN, STOPPED, deadline_of, whole
 from taskmill.plan.executions.retire import leftovers, retire
+from taskmill.plan.executions.standing import Standing
 from taskmill.plan.executions.status import Verdict
-from taskmill.plan.executions.steps import Standing, event_name, jobs_in_use, look
+from taskmill.plan.executions.steps import event_name, jobs_in_use, look
 from taskmill.plan.freeze import Plan, Unresolved, oversize, steps_of
 from taskmill.plan.job import backstop, takes_args
 from taskmill.plan.overlay import problem

@@ -78,7 +78,9 @@ def follow(
                 return Next(words=f"it had all that retry.onOOM.max {retry.on_oom.max} allows")
             raised = more or raised
         elif retry.on_exit_codes and not _ended_with(failure, retry.on_exit_codes):
-            return Next()
+            code = failure.exit_code
+            told = f"not tried again: {code} is not in retry.onExitCodes" if code else ""
+            return Next(words=told)
     delay = _delay(retry.backoff or Backoff(), attempt.number, f"{uid}/{attempt.step.id}")
     # The stored moment has no fraction of a second.
     at = failure.at.replace(microsecond=0) + timedelta(seconds=ceil(delay.total_seconds()))

@@ -11,7 +11,7 @@ from taskmill.api.reasons import ConditionType, Phase, Reason
 from taskmill.diagnose.text import gist, sentence, shortened
 from taskmill.plan.conditions import Wanted, find, merged
 from taskmill.plan.executions.endings import OF_ALL, STOPPED, Whole, deadline_of
-from taskmill.plan.executions.steps import Standing
+from taskmill.plan.executions.standing import Standing
 from taskmill.plan.freeze import Unresolved, steps_of
 from taskmill.plan.world import ExecutionWorld
 

@@ -12,15 +12,14 @@ the verdict that one on duty would have reached.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
 from taskmill.api.execution import AttemptStatus, Step, StepStatus, TaskExecutionStatus
 from taskmill.api.meta import rfc3339
 from taskmill.api.reasons import ConditionType, Phase, Reason
-from taskmill.diagnose.ends import is_unexplained, usual_payer
-from taskmill.diagnose.facts import Pod
+from taskmill.diagnose.ends import usual_payer
 from taskmill.diagnose.finding import Stage
 from taskmill.diagnose.text import quote, sentence
 from taskmill.plan import names, outputs
@@ -28,16 +27,13 @@ from taskmill.plan.conditions import find
 from taskmill.plan.decision import (
     Action,
     CreateJob,
-    ReadChildren,
     ReadEvents,
-    ReadLog,
     StopPod,
     TellEvent,
 )
-from taskmill.plan.executions.attempt import Attempt, Family, family, name_of, observe, predecessor
+from taskmill.plan.executions.attempt import Attempt, family, name_of, observe, predecessor
 from taskmill.plan.executions.endings import (
     ENDING_MARGIN,
-    STOPPED,
     Ending,
     Whole,
     clock_of,
@@ -48,7 +44,9 @@ from taskmill.plan.executions.endings import (
     recorded,
     trouble_of,
 )
+from taskmill.plan.executions.questions import ask_before, await_words
 from taskmill.plan.executions.retry import Failure, follow
+from taskmill.plan.executions.standing import Round, Standing
 from taskmill.plan.graph import order
 from taskmill.plan.job import build_job, grace_period
 from taskmill.plan.world import ExecutionWorld, Refusal, Trouble
@@ -56,10 +54,6 @@ from taskmill.plan.world import ExecutionWorld, Refusal, Trouble
 EVENTS_AFTER = timedelta(seconds=2)
 EVENTS_APART = timedelta(seconds=60)
 """When the Events of a pod that does not start are read: before the first word, and at least."""
-EVENT_LATE = timedelta(seconds=5)
-"""How long after a container's end an Event about it may come."""
-END_LATE = timedelta(seconds=5)
-"""How long after its pod was counted as failed a container's end may be told."""
 RECORD_CHARS = 200
 """Longest message of an earlier attempt."""
 
@@ -72,62 +66,6 @@ EVER = datetime.min.replace(tzinfo=UTC)
 """Before all that is seen."""
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """One step after a look at it. What is not final has its newest attempt."""
-
-    step: Step
-    status: StepStatus | None = None
-    """Its next status; None: not started."""
-    attempt: Attempt | None = None
-    words: str = ""
-    """What it waits for, without its name."""
-    must: bool = False
-    """Its status has to be stored before anything is done."""
-    held: bool = False
-    """It has ended, and what explains that is still to come: nothing is said of it until then."""
-    may_follow: bool = False
-    """It is being stopped, and another attempt comes after."""
-    record: AttemptStatus | None = None
-    """The attempt that has just been followed by another one."""
-    creation: CreateJob | None = None
-    """The Job to create, unless the execution comes to its end."""
-    actions: tuple[Action, ...] = ()
-    look_at: datetime | None = None
-    trouble: Trouble | None = None
-
-    @property
-    def final(self) -> bool:
-        """Whether it has its verdict."""
-        return self.status is not None and self.status.phase.final
-
-    @property
-    def active(self) -> bool:
-        """Whether something of it exists, or is to be made, whose end must be awaited."""
-        return self.attempt is not None and not self.final
-
-    @property
-    def certain(self) -> bool:
-        """Whether it cannot succeed any more."""
-        status = self.status
-        if status is None or status.phase is Phase.SUCCEEDED:
-            return False
-        return self.final or (status.stopping_since is not None and not self.may_follow)
-
-
-@dataclass(frozen=True, slots=True)
-class _Round:
-    """What all steps of one pass have in common."""
-
-    world: ExecutionWorld
-    among: Family
-    whole: Whole | None
-    deadline: datetime
-    moment: datetime
-    last: Mapping[str, AttemptStatus]
-    """The newest earlier attempt of each step, as far as it is kept."""
-
-
 def look(
     world: ExecutionWorld,
     plan: tuple[Step, ...],
@@ -138,7 +76,7 @@ def look(
     """Where every step stands, in the order of the plan; `why` all of them must end, if so."""
     status = world.execution.status
     last = {record.step: record for record in status.attempts or ()}
-    this = _Round(world, family(world), why, deadline, now, last)
+    this = Round(world, family(world), why, deadline, now, last)
     known = {one.id: one for one in status.steps or ()}
     ordered = order(plan)
     failing = _failed_before(status)
@@ -152,7 +90,7 @@ def look(
 
 
 def _look(
-    this: _Round,
+    this: Round,
     ordered: Iterable[Step],
     known: Mapping[str, StepStatus],
     failing: datetime | None,
@@ -205,7 +143,7 @@ def _succeeded(standing: Standing) -> bool:
 
 
 def _stand(
-    this: _Round,
+    this: Round,
     step: Step,
     known: StepStatus | None,
     written: Outputs,
@@ -218,7 +156,7 @@ def _stand(
     if attempt.job is None and attempt.finding.stage is not Stage.ENDED:
         return _unmade(this, attempt, known, written, failing=failing)
     if attempt.finding.stage is Stage.ENDED:
-        waits = _await_words(this, attempt, known)
+        waits = await_words(this, attempt, known)
         return waits or _ended(this, attempt, known, written, failing=failing)
     if followed := _given_up(this, attempt, known, failing=failing):
         return followed
@@ -226,13 +164,13 @@ def _stand(
     ending = recorded(known) or _due(this, attempt, trouble)
     if ending is None:
         return _goes_on(this, attempt, known, trouble)
-    if asks := _ask_before(this, attempt, known, ending):
+    if asks := ask_before(this, attempt, known, ending):
         return replace(asks, trouble=trouble)
     return _end(this, attempt, known, ending, failing=failing)
 
 
 def _end(
-    this: _Round, attempt: Attempt, known: StepStatus | None, ending: Ending, *, failing: bool
+    this: Round, attempt: Attempt, known: StepStatus | None, ending: Ending, *, failing: bool
 ) -> Standing:
     """It must end: have it stop as long as it may, then it has failed."""
     # What was told to stop is waited for, whatever its pod says in between.
@@ -243,19 +181,7 @@ def _end(
     return _failed(this, attempt, known, completed(ending, attempt), failing=failing)
 
 
-def _ask_before(
-    this: _Round, attempt: Attempt, known: StepStatus | None, ending: Ending
-) -> Standing | None:
-    """Before a clock decides: whether it has ended in time, and a watch is behind."""
-    if recorded(known) or ending.reason in STOPPED or attempt.job is None:
-        return None
-    why = ending.reason if this.whole else f"{ending.reason} {attempt.job.uid}"
-    if why in this.world.asked:
-        return None
-    return Standing(attempt.step, known, attempt, held=True, actions=(ReadChildren(why),))
-
-
-def _due(this: _Round, attempt: Attempt, trouble: Trouble | None) -> Ending | None:
+def _due(this: Round, attempt: Attempt, trouble: Trouble | None) -> Ending | None:
     if this.whole:
         return ended_by(this.whole, attempt)
     return due(this.world, attempt, trouble, this.moment)
@@ -265,7 +191,7 @@ def _due(this: _Round, attempt: Attempt, trouble: Trouble | None) -> Ending | No
 
 
 def _unmade(
-    this: _Round,
+    this: Round,
     attempt: Attempt,
     known: StepStatus | None,
     written: Outputs,
@@ -309,9 +235,7 @@ def _unmade(
     return replace(standing, creation=CreateJob(body))
 
 
-def _between(
-    this: _Round, attempt: Attempt, known: StepStatus, *, failing: bool
-) -> Standing | None:
+def _between(this: Round, attempt: Attempt, known: StepStatus, *, failing: bool) -> Standing | None:
     """What holds the next attempt back; None when nothing does."""
     last = this.last.get(attempt.step.id)
     reason, cause = known.reason, "the attempt before failed"
@@ -349,7 +273,7 @@ def _announced(cause: str, status: StepStatus) -> str:
 
 
 def _goes_on(
-    this: _Round, attempt: Attempt, known: StepStatus | None, trouble: Trouble | None
+    this: Round, attempt: Attempt, known: StepStatus | None, trouble: Trouble | None
 ) -> Standing:
     """Nothing is due: say what it does, look again when a clock ends."""
     finding, now = attempt.finding, this.moment
@@ -384,7 +308,7 @@ def _goes_on(
     )
 
 
-def _ask(this: _Round, attempt: Attempt, since: datetime) -> tuple[Action | None, datetime | None]:
+def _ask(this: Round, attempt: Attempt, since: datetime) -> tuple[Action | None, datetime | None]:
     """Read Events where the objects are silent: a pod that is not created, or does not start."""
     job, pod, stage = attempt.job, attempt.pod, attempt.finding.stage
     silent = (stage is Stage.QUEUED and pod is None) or stage is Stage.STARTING
@@ -406,7 +330,7 @@ def _given_up_at(ending: Ending, attempt: Attempt) -> datetime:
 
 
 def _stop(
-    this: _Round, attempt: Attempt, known: StepStatus | None, ending: Ending, *, failing: bool
+    this: Round, attempt: Attempt, known: StepStatus | None, ending: Ending, *, failing: bool
 ) -> Standing:
     """Store why, then have the containers end in place."""
     pod, follows = attempt.pod, False
@@ -439,7 +363,7 @@ def _stop(
 
 
 def _given_up(
-    this: _Round, attempt: Attempt, known: StepStatus | None, *, failing: bool
+    this: Round, attempt: Attempt, known: StepStatus | None, *, failing: bool
 ) -> Standing | None:
     """With onNodeLost: Now, what follows a pod that Kubernetes gave up and nobody saw end."""
     pod, retry = attempt.pod, attempt.task.retry
@@ -453,72 +377,8 @@ def _given_up(
     return None if standing.final else standing
 
 
-def _await_words(this: _Round, attempt: Attempt, known: StepStatus | None) -> Standing | None:
-    """Before the verdict: what explains it and comes by another way, or later, than the end."""
-    held, pod = Standing(attempt.step, known, attempt, held=True), attempt.pod
-    if pod is None:
-        return _await_sight(this, attempt, known, held)
-    return (
-        _await_log(this, pod, held)
-        or _await_end(this, pod, held)
-        or (None if recorded(known) else _await_event(this, pod, held))
-    )
-
-
-def _await_sight(
-    this: _Round, attempt: Attempt, known: StepStatus | None, held: Standing
-) -> Standing | None:
-    """What must have been there and was not seen: one watch may be behind all others."""
-    job = attempt.job
-    if job is None:
-        why = f"Job {known.job_name}" if known and known.job_name else ""
-    else:
-        over = (job.failed or job.completed_at) and job.uid not in this.world.gone
-        why = f"pod of {job.uid}" if over else ""
-    if not why or why in this.world.asked:
-        return None
-    return replace(held, actions=(ReadChildren(why),))
-
-
-def _await_log(this: _Round, pod: Pod, held: Standing) -> Standing | None:
-    """The log, where outputs have taken the place of its last words."""
-    ended = pod.main.ended if pod.main else None
-    if not ended or ended.exit_code == 0 or not this.world.limits.log_tail:
-        return None
-    if pod.uid in this.world.logs or pod.uid in this.world.gone:
-        return None
-    if not outputs.is_all_outputs(ended.message):
-        return None
-    return replace(held, actions=(ReadLog(pod.name, pod.uid),))
-
-
-def _await_end(this: _Round, pod: Pod, held: Standing) -> Standing | None:
-    """The container's end, where the kubelet has told only the pod's and the Job has counted it."""
-    main, job = pod.main, held.attempt.job if held.attempt else None
-    if main is None or main.ended or not main.started_at or pod.uid in this.world.gone:
-        return None
-    if job is None or job.failed is None or not job.failed.at:
-        return None
-    until = job.failed.at + END_LATE
-    return replace(held, look_at=until) if this.moment < until else None
-
-
-def _await_event(this: _Round, pod: Pod, held: Standing) -> Standing | None:
-    """The Event about a probe or hook that had it killed."""
-    heard = this.world.heard.get(pod.uid)
-    if not is_unexplained(pod, heard.events if heard else ()):
-        return None
-    ended = pod.main.ended if pod.main else None
-    until = ((ended.finished_at if ended else None) or this.moment) + EVENT_LATE
-    if heard is None or heard.at + EVENT_LATE / 5 <= this.moment < until:
-        return replace(held, actions=(ReadEvents(pod.uid),))
-    if this.moment < until:
-        return replace(held, look_at=min(until, heard.at + EVENT_LATE / 5))
-    return None
-
-
 def _ended(
-    this: _Round,
+    this: Round,
     attempt: Attempt,
     known: StepStatus | None,
     written: Outputs,
@@ -547,7 +407,7 @@ def _ended(
 
 
 def _failed(
-    this: _Round, attempt: Attempt, known: StepStatus | None, why: Ending, *, failing: bool
+    this: Round, attempt: Attempt, known: StepStatus | None, why: Ending, *, failing: bool
 ) -> Standing:
     """The attempt has failed of `why`: another one follows, or the step has its verdict."""
     finding, words = attempt.finding, sentence(why.sentence)

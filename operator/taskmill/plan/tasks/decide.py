@@ -62,7 +62,7 @@ def _next(
     """The run to start, or why there is none."""
     spec = world.task.spec
     told = rollup.of_run(world, change.triggered)
-    state = told or rollup.idle(spec)
+    state = told or rollup.idle(world)
     plan = _plan(world, wrong, is_wanted=bool(change.due or schedule.due or told is None))
     is_hopeless = isinstance(plan, State) and plan.phase is Phase.FAILED
     if spec and spec.suspend and not is_hopeless:

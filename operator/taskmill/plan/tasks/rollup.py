@@ -7,7 +7,7 @@ from datetime import datetime
 
 from taskmill.api.meta import Condition
 from taskmill.api.reasons import ConditionType, Phase, Reason
-from taskmill.api.task import LastExecution, LastTriggered, TaskSpec, TaskStatus
+from taskmill.api.task import LastExecution, LastTriggered, TaskStatus
 from taskmill.plan.conditions import Wanted, find, merged
 from taskmill.plan.slots import age
 from taskmill.plan.tasks import trigger
@@ -52,11 +52,15 @@ def of_run(world: TaskWorld, triggered: LastTriggered | None) -> State | None:
     return State(Phase.FAILED, str(status.reason or phase), status.failure_message or str(phase))
 
 
-def idle(spec: TaskSpec | None) -> State:
+def idle(world: TaskWorld) -> State:
     """Nothing runs, and nothing needs to. Without moments: they would be a write for each."""
+    spec, last = world.task.spec, _last(world)
     if spec and spec.suspend:
         return State(Phase.SUCCEEDED, SUSPENDED, "suspended")
     words = "waits for its schedule" if spec and spec.schedule else "waits to be started"
+    if last and last.phase is Phase.FAILED and last.failure_message:
+        # Nobody's change is to blame: it stays Ready, but not silent.
+        words = f"its last run failed: {last.failure_message}; it {words}"
     return State(Phase.SUCCEEDED, IDLE, words)
 
 

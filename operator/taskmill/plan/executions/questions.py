@@ -1,0 +1,100 @@
+"""What is asked before an end is told: nothing rests on what was merely not seen.
+
+Watches are behind, each by its own time; the kubelet tells of a pod before its container, and of
+both before the Event that explains them. Each question is asked once, or for a few seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from taskmill.api.execution import StepStatus
+from taskmill.diagnose.ends import is_unexplained
+from taskmill.diagnose.facts import Pod
+from taskmill.plan import outputs
+from taskmill.plan.decision import ReadChildren, ReadEvents, ReadLog
+from taskmill.plan.executions.attempt import Attempt
+from taskmill.plan.executions.endings import STOPPED, Ending, recorded
+from taskmill.plan.executions.standing import Round, Standing
+
+EVENT_LATE = timedelta(seconds=5)
+"""How long after a container's end an Event about it may come."""
+END_LATE = timedelta(seconds=5)
+"""How long after its pod was counted as failed a container's end may be told."""
+
+
+def ask_before(
+    this: Round, attempt: Attempt, known: StepStatus | None, ending: Ending
+) -> Standing | None:
+    """Before a clock decides: whether it has ended in time, and a watch is behind."""
+    if recorded(known) or ending.reason in STOPPED or attempt.job is None:
+        return None
+    why = ending.reason if this.whole else f"{ending.reason} {attempt.job.uid}"
+    if why in this.world.asked:
+        return None
+    return Standing(attempt.step, known, attempt, held=True, actions=(ReadChildren(why),))
+
+
+def await_words(this: Round, attempt: Attempt, known: StepStatus | None) -> Standing | None:
+    """Before the verdict: what explains it and comes by another way, or later, than the end."""
+    held, pod = Standing(attempt.step, known, attempt, held=True), attempt.pod
+    if pod is None:
+        return _await_sight(this, attempt, known, held)
+    return (
+        _await_log(this, pod, held)
+        or _await_end(this, pod, held)
+        or (None if recorded(known) else _await_event(this, pod, held))
+    )
+
+
+def _await_sight(
+    this: Round, attempt: Attempt, known: StepStatus | None, held: Standing
+) -> Standing | None:
+    """What must have been there and was not seen: one watch may be behind all others."""
+    job = attempt.job
+    if job is None:
+        why = f"Job {known.job_name}" if known and known.job_name else ""
+    else:
+        over = (job.failed or job.completed_at) and job.uid not in this.world.gone
+        why = f"pod of {job.uid}" if over else ""
+    if not why or why in this.world.asked:
+        return None
+    return replace(held, actions=(ReadChildren(why),))
+
+
+def _await_log(this: Round, pod: Pod, held: Standing) -> Standing | None:
+    """The log, where outputs have taken the place of its last words."""
+    ended = pod.main.ended if pod.main else None
+    if not ended or ended.exit_code == 0 or not this.world.limits.log_tail:
+        return None
+    if pod.uid in this.world.logs or pod.uid in this.world.gone:
+        return None
+    if not outputs.is_all_outputs(ended.message):
+        return None
+    return replace(held, actions=(ReadLog(pod.name, pod.uid),))
+
+
+def _await_end(this: Round, pod: Pod, held: Standing) -> Standing | None:
+    """The container's end, where the kubelet has told only the pod's and the Job has counted it."""
+    main, job = pod.main, held.attempt.job if held.attempt else None
+    if main is None or main.ended or not main.started_at or pod.uid in this.world.gone:
+        return None
+    if job is None or job.failed is None or not job.failed.at:
+        return None
+    until = job.failed.at + END_LATE
+    return replace(held, look_at=until) if this.moment < until else None
+
+
+def _await_event(this: Round, pod: Pod, held: Standing) -> Standing | None:
+    """The Event about a probe or hook that had it killed."""
+    heard = this.world.heard.get(pod.uid)
+    if not is_unexplained(pod, heard.events if heard else ()):
+        return None
+    ended = pod.main.ended if pod.main else None
+    until = ((ended.finished_at if ended else None) or this.moment) + EVENT_LATE
+    if heard is None or heard.at + EVENT_LATE / 5 <= this.moment < until:
+        return replace(held, actions=(ReadEvents(pod.uid),))
+    if this.moment < until:
+        return replace(held, look_at=min(until, heard.at + EVENT_LATE / 5))
+    return None
