@@ -1148,8 +1148,8 @@ def test_get_shows_a_task_by_its_newest_execution(cluster, api):
             "status.conditions": conditions,
         },
     )
-    _, phase, reason, _, _, message = row(cluster, api, stored)
-    assert (phase, reason, message) == ("Failed", "Error", "exit code 3")
+    _, ready, phase, reason, _, _, message = row(cluster, api, stored)
+    assert (ready, phase, reason, message) == ("False", "Failed", "Error", "exit code 3")
 
 
 @pytest.mark.parametrize(
