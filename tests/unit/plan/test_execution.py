@@ -1424,3 +1424,16 @@ def test_a_job_that_was_never_seen_is_looked_for_before_it_counts_as_deleted():
     behind = replace(told, jobs=(), pods=(), asked=())
     assert deeds(decided(behind, 2)) == (ReadChildren(f"Job {JOB}"),)
     assert verdict(decided(replace(behind, asked={f"Job {JOB}"}), 2))[1] == Reason.DELETED
+
+
+def test_before_a_start_timeout_decides_its_events_are_read_if_this_process_has_not():
+    """Another one may have heard of a Secret that is missing, and died with that."""
+    waits = (job().started(), pod().on(seconds=1))
+    before = world(execution().runs(startTimeout="10s"), *waits, asked=())
+    assert set(deeds(decided(before, 12))) == {
+        ReadChildren(f"StartFailed {JOB_UID}"),
+        ReadEvents(POD_UID),
+    }
+    missing = event("FailedMount", 'MountVolume.SetUp failed: secret "none" not found', 5)
+    told = world(execution().runs(startTimeout="10s"), *waits, events=[missing], events_at=12)
+    assert verdict(decided(told, 12))[1] == Reason.MOUNT_FAILED

@@ -12,8 +12,9 @@ from datetime import timedelta
 from taskmill.api.execution import StepStatus
 from taskmill.diagnose.ends import is_unexplained
 from taskmill.diagnose.facts import Pod
+from taskmill.diagnose.finding import Stage
 from taskmill.plan import outputs
-from taskmill.plan.decision import ReadChildren, ReadEvents, ReadLog
+from taskmill.plan.decision import Action, ReadChildren, ReadEvents, ReadLog
 from taskmill.plan.executions.attempt import Attempt
 from taskmill.plan.executions.endings import STOPPED, Ending, recorded
 from taskmill.plan.executions.standing import Round, Standing
@@ -33,7 +34,20 @@ def ask_before(
     why = ending.reason if this.whole else f"{ending.reason} {attempt.job.uid}"
     if why in this.world.asked:
         return None
-    return Standing(attempt.step, known, attempt, held=True, actions=(ReadChildren(why),))
+    actions: tuple[Action, ...] = (ReadChildren(why),)
+    if (about := silent(attempt)) and about not in this.world.heard:
+        # Another process may have heard why it does not start; what it heard died with it.
+        actions = (*actions, ReadEvents(about))
+    return Standing(attempt.step, known, attempt, held=True, actions=actions)
+
+
+def silent(attempt: Attempt) -> str | None:
+    """The uid of what does not say by itself why it does not go on; its Events may."""
+    job, pod, stage = attempt.job, attempt.pod, attempt.finding.stage
+    waits = (stage is Stage.QUEUED and pod is None) or stage is Stage.STARTING
+    if job is None or job.suspended or not waits:
+        return None
+    return pod.uid if pod else job.uid
 
 
 def await_words(this: Round, attempt: Attempt, known: StepStatus | None) -> Standing | None:

@@ -44,7 +44,7 @@ from taskmill.plan.executions.endings import (
     recorded,
     trouble_of,
 )
-from taskmill.plan.executions.questions import ask_before, await_words
+from taskmill.plan.executions.questions import ask_before, await_words, silent
 from taskmill.plan.executions.retry import Failure, follow
 from taskmill.plan.executions.standing import Round, Standing
 from taskmill.plan.graph import order
@@ -310,11 +310,9 @@ def _goes_on(
 
 def _ask(this: Round, attempt: Attempt, since: datetime) -> tuple[Action | None, datetime | None]:
     """Read Events where the objects are silent: a pod that is not created, or does not start."""
-    job, pod, stage = attempt.job, attempt.pod, attempt.finding.stage
-    silent = (stage is Stage.QUEUED and pod is None) or stage is Stage.STARTING
-    if job is None or job.suspended or not silent:
+    about = silent(attempt)
+    if about is None:
         return None, None
-    about = pod.uid if pod else job.uid
     heard = this.world.heard.get(about)
     if attempt.finding.reason not in UNEXPLAINED and not (heard and heard.events):
         return None, None
