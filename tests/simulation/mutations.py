@@ -73,11 +73,6 @@ _EXTEND = Elector._extend
 
 MUTATIONS = (
     Mutation(
-        "who has lost the Lease goes on writing",
-        1,
-        _in_place_of(Reconciler, "_check_leading", _nothing),
-    ),
-    Mutation(
         "a leader believes in its Lease for a minute",
         53,
         _in_place_of(

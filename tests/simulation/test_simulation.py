@@ -18,7 +18,7 @@ from simulation.mutations import MUTATIONS
 
 TESTS = Path(__file__).parents[1]
 KNOWN = range(1, 601)
-FRESH = 400
+FRESH = 200
 WORKERS = 2
 WITHIN = 150
 """Histories for each mutation, from the seed that found it last: a change of the operator's own
