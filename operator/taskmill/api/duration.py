@@ -5,7 +5,7 @@ value. The form is a subset of Go's, hence readable by CEL's `duration()` and by
 """
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Final
 
 from taskmill.api.schema import Cel, Keywords
@@ -20,7 +20,6 @@ _UNITS: Final = {
     "s": timedelta(seconds=1),
     "ms": timedelta(milliseconds=1),
 }
-_LONGEST: Final = timedelta(hours=100_000)  # excluded: hours have five digits
 _MAX_LENGTH: Final = Keywords({"maxLength": 28})  # four parts of five digits and two letters
 
 
@@ -32,9 +31,12 @@ def parse_duration(text: str) -> timedelta:
 
 
 def format_duration(value: timedelta) -> str:
-    """Writes a duration in its shortest form: `1h30m`, `0s`. ValueError when it has none."""
-    if value % _UNITS["ms"] or not timedelta() <= value < _LONGEST:
-        raise ValueError(f"no duration in milliseconds from 0 to 99999h: {value!r}")
+    """Writes a duration in its shortest form: `1h30m`, `0s`. ValueError when it has none.
+
+    Sums of several may have more hours than can be read back: this is for sentences, too.
+    """
+    if value % _UNITS["ms"] or value < timedelta():
+        raise ValueError(f"no duration in milliseconds from 0 on: {value!r}")
     parts: list[str] = []
     rest = value
     for unit, size in _UNITS.items():
@@ -42,6 +44,14 @@ def format_duration(value: timedelta) -> str:
         if count:
             parts.append(f"{count}{unit}")
     return "".join(parts) or "0s"
+
+
+def later(moment: datetime, length: timedelta) -> datetime:
+    """The moment so much later; the last one there is, when it would be beyond that."""
+    try:
+        return moment + length
+    except OverflowError:
+        return datetime.max.replace(tzinfo=moment.tzinfo)
 
 
 Duration = Annotated[

@@ -7,7 +7,7 @@ behind the deed; a lost action, but for an Event, is decided again by the next p
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from taskmill.api.execution import TaskExecutionStatus
@@ -47,6 +47,8 @@ class ReadChildren:
 
     why: str
     """What `ExecutionWorld.asked` has from then on."""
+    patience: timedelta
+    """How long a server that cannot answer is asked again; then the watches have to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,11 @@ class Memory:
     tried: Tried | None = None
     written_at: datetime | None = None
 
+    def forget_answers(self) -> None:
+        """Whatever was asked about Jobs and pods has to be asked anew."""
+        self.asking.clear()
+        self.asked.clear()
+
 
 @dataclass(slots=True)
 class _Family:
@@ -319,8 +324,7 @@ class Cache:
         if memory := self._memories.get(key):
             memory.heard.clear()
             memory.logs.clear()
-            memory.asking.clear()
-            memory.asked.clear()
+            memory.forget_answers()
             memory.refused.clear()
         if family is None:
             return

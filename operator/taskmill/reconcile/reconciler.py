@@ -20,10 +20,10 @@ from taskmill.kube.errors import (
     AlreadyExists,
     ApiError,
     Conflict,
+    Forbidden,
     Gone,
     Invalid,
     NotFound,
-    ServerError,
     Throttled,
     Unauthorized,
     UnknownOutcome,
@@ -82,8 +82,10 @@ FORGET_AFTER = timedelta(hours=1)
 """How long after it might have been tried again a refusal is still known."""
 LIMIT_AGAIN = timedelta(minutes=1)
 """Until a Job whose deadline could not be set is tried again."""
-ASKED_FOR = timedelta(seconds=5)
-"""How long a server that cannot list Jobs or pods is asked again."""
+LISTED_IN = 5.0
+"""Seconds for the Jobs and pods of one execution."""
+ASK_AGAIN = 0.5
+"""Seconds until a server that cannot list them is asked again."""
 AFTER_ACTING = 0.1
 """Seconds until the next pass of what was acted on."""
 CREATIONS = 16
@@ -137,6 +139,7 @@ class Reconciler:
         self._outage = Outage(self._queue.add_in)
         for key in self._cache.everything():
             self._cache.memory(key).troubles = ()
+            self._cache.memory(key).forget_answers()
             self._queue.add(key)
 
     async def work(self) -> None:
@@ -158,6 +161,8 @@ class Reconciler:
                 await self._refresh(key, within=AFTER_CONFLICT)
         except Unreachable as error:
             log.debug("%s: %s", key, error)
+            # What was asked before the outage is no answer after it.
+            self._cache.memory(key).forget_answers()
             self._outage.met(key)
             return
         except PassOverError:
@@ -216,9 +221,13 @@ class Reconciler:
         """All of them: what must end first, what only explains last, none kept by another."""
         creations = [action for action in actions if isinstance(action, CreateJob)]
         stops = [action for action in actions if isinstance(action, StopPod)]
-        lookups = [action for action in actions if isinstance(action, Lookup)]
+        lookups = [action for action in actions if isinstance(action, ReadEvents | ReadLog)]
+        questions = [action for action in actions if isinstance(action, ReadChildren)]
         deeds = [a for a in actions if not isinstance(a, CreateJob | StopPod | Lookup)]
         errors = [*await self._together(key, meta, stops, now)]
+        # Endings wait for the answer: not behind creations, which may hang.
+        if questions and not await self._read_children(key, questions):
+            errors.append(PassOverError())
         errors += await self._together(key, meta, deeds, now)
         await self._create_jobs(key, meta, creations, now)
         errors += await self._together(key, meta, lookups, now)
@@ -468,35 +477,51 @@ class Reconciler:
 
     async def _look_up(self, key: Key, action: Lookup, now: datetime) -> None:
         match action:
-            case ReadChildren(why):
-                await self._read_children(key, why, now)
+            case ReadChildren():
+                await self._read_children(key, [action])
             case ReadEvents(uid):
                 await self._read_events(key, uid, now)
             case ReadLog(pod, uid):
                 await self._read_log(key, pod, uid)
 
-    async def _read_children(self, key: Key, why: str, now: datetime) -> None:
-        memory = self._cache.memory(key)
-        mine = f"{LABEL_EXECUTION_UID}={self._cache.uid(key)}"
+    async def _read_children(self, key: Key, questions: Sequence[ReadChildren]) -> bool:
+        """Once for all of them; whether each has its answer, or waits for none any more.
+
+        Who finds the server silent waits for it elsewhere: by writing.
+        """
+        memory, uid = self._cache.memory(key), self._cache.uid(key)
+        until = {
+            q.why: memory.asking.setdefault(q.why, self._clock()) + q.patience for q in questions
+        }
+        mine = f"{LABEL_EXECUTION_UID}={uid}"
+        jobs: list[JsonObject] = []
+        pods: list[JsonObject] = []
         try:
-            jobs, _ = await self._client.list(JOBS, key.namespace, label_selector=mine)
-            pods, _ = await self._client.list(PODS, key.namespace, label_selector=mine)
-        except Unreachable:
-            raise
-        except ApiError as error:
-            passing = isinstance(error, Throttled | ServerError)
-            if passing and now < memory.asking.setdefault(why, now) + ASKED_FOR:
-                raise
-            # The watches have to do: what is due must not wait for ever.
+            async with asyncio.timeout(LISTED_IN):
+                jobs, _ = await self._client.list(JOBS, key.namespace, label_selector=mine)
+                pods, _ = await self._client.list(PODS, key.namespace, label_selector=mine)
+        except (ApiError, TimeoutError) as error:
+            now = self._clock()
+            waits = (
+                [] if isinstance(error, Forbidden) else [at for at in until.values() if at > now]
+            )
+            if waits:
+                asked = error.retry_after if isinstance(error, ApiError) else None
+                left = (min(waits) - now).total_seconds()
+                memory.asked.update(why for why, at in until.items() if at <= now)
+                self._queue.add_in(key, min(asked or ASK_AGAIN, left))
+                return False
             log.warning("%s: its Jobs and pods cannot be read: %s", key, error)
-            jobs, pods = [], []
+        if self._cache.uid(key) != uid:
+            return True
         for job in jobs:
             self._cache.observe_job(job)
         for pod in pods:
             self._cache.observe_pod(pod)
-        memory.asked.add(why)
+        memory.asked.update(until)
         # What waited for this is due.
         self._queue.add(key)
+        return True
 
     async def _read_events(self, key: Key, about: str, now: datetime) -> None:
         memory = self._cache.memory(key)

@@ -65,15 +65,14 @@ def test_anything_else_is_refused(text):
         (timedelta(days=2, hours=3), "51h"),
         (timedelta(milliseconds=1500), "1s500ms"),
         (timedelta(hours=99999, minutes=59, seconds=59, milliseconds=999), "99999h59m59s999ms"),
+        (timedelta(hours=400_000), "400000h"),
     ],
 )
 def test_a_duration_is_written_in_its_shortest_form(value, text):
     assert format_duration(value) == text
 
 
-@pytest.mark.parametrize(
-    "value", [timedelta(microseconds=1), timedelta(seconds=-1), timedelta(hours=100_000)]
-)
+@pytest.mark.parametrize("value", [timedelta(microseconds=1), timedelta(seconds=-1)])
 def test_what_has_no_form_is_not_written(value):
     with pytest.raises(ValueError, match="no duration in milliseconds"):
         format_duration(value)

@@ -33,6 +33,7 @@ from taskmill.plan.decision import (
 )
 from taskmill.plan.executions.attempt import family, observe
 from taskmill.plan.executions.decide import decide
+from taskmill.plan.executions.questions import DUE, SIGHT
 from taskmill.plan.world import Heard, Limits, Refusal, Trouble
 
 DELETE = DeleteJob(JOB, JOB_UID)
@@ -1394,7 +1395,7 @@ def test_before_a_deadline_decides_the_pods_are_read_once():
     before = world(execution().deadline(10), job().started(), pod().running(1), asked=())
     told = stored(before, decided(before, 2), at(2))
     due = decided(told, 10)
-    assert (due.status, deeds(due)) == (None, (ReadChildren("DeadlineExceeded"),))
+    assert (due.status, deeds(due)) == (None, (ReadChildren("DeadlineExceeded", DUE),))
     asked = replace(told, asked={"DeadlineExceeded"})
     assert decided(asked, 10).status.reason == Reason.DEADLINE_EXCEEDED
     in_time = replace(asked, pods=(pod().exited(0, start=1, end=8).facts,))
@@ -1410,7 +1411,7 @@ def test_of_a_job_that_is_over_the_pod_is_looked_for_before_it_counts_as_deleted
     """The watch of Jobs may be ahead of the one of pods."""
     before = world(job().started().failed(seconds=5), asked=())
     why = f"pod of {JOB_UID}"
-    assert deeds(decided(before, 6)) == (ReadChildren(why),)
+    assert deeds(decided(before, 6)) == (ReadChildren(why, SIGHT),)
     asked = replace(before, asked={why})
     assert verdict(decided(asked, 6))[1] == Reason.DELETED
     found = replace(asked, pods=(pod().exited(4, start=1, end=5).facts,))
@@ -1422,7 +1423,7 @@ def test_a_job_that_was_never_seen_is_looked_for_before_it_counts_as_deleted():
     before = world(job().started(), pod().running(1))
     told = stored(before, decided(before, 1), at(1))
     behind = replace(told, jobs=(), pods=(), asked=())
-    assert deeds(decided(behind, 2)) == (ReadChildren(f"Job {JOB}"),)
+    assert deeds(decided(behind, 2)) == (ReadChildren(f"Job {JOB}", SIGHT),)
     assert verdict(decided(replace(behind, asked={f"Job {JOB}"}), 2))[1] == Reason.DELETED
 
 
@@ -1431,9 +1432,64 @@ def test_before_a_start_timeout_decides_its_events_are_read_if_this_process_has_
     waits = (job().started(), pod().on(seconds=1))
     before = world(execution().runs(startTimeout="10s"), *waits, asked=())
     assert set(deeds(decided(before, 12))) == {
-        ReadChildren(f"StartFailed {JOB_UID}"),
+        ReadChildren(f"StartFailed {JOB_UID}", DUE),
         ReadEvents(POD_UID),
     }
     missing = event("FailedMount", 'MountVolume.SetUp failed: secret "none" not found', 5)
     told = world(execution().runs(startTimeout="10s"), *waits, events=[missing], events_at=12)
     assert verdict(decided(told, 12))[1] == Reason.MOUNT_FAILED
+
+
+FAR = "9999-12-31T23:59:59Z"
+
+
+def test_a_ttl_beyond_all_time_keeps_no_verdict_waiting():
+    ended = world(execution().spec(ttlSecondsAfterFinished=2**63 - 1), job(), pod().exited(0))
+    assert verdict(decided(ended, 5))[0] is Phase.SUCCEEDED
+
+
+def test_clocks_may_be_longer_than_a_duration_can_be_written():
+    long = "h".join(["99999"] * 4) + "h"
+    starting = world(execution().runs(startTimeout=long), job().started(), pod().on(seconds=1))
+    assert decided(starting, 5).status.phase is Phase.PENDING
+
+
+def test_numbers_and_moments_that_somebody_wrote_into_a_status_are_borne():
+    running = world(
+        execution().status(
+            phase="Running",
+            statusVersion=2**63 - 1,
+            steps=[
+                {
+                    "id": "build",
+                    "phase": "Running",
+                    "attempt": 1,
+                    "reason": "Error",
+                    "failureMessage": "words",
+                    "stoppingSince": FAR,
+                }
+            ],
+            conditions=[
+                {
+                    "type": "Finished",
+                    "status": "True",
+                    "reason": "Error",
+                    "message": "",
+                    "lastTransitionTime": FAR,
+                }
+            ],
+        ),
+        job().started(),
+        pod().running(1),
+    )
+    assert decide(running, at(5)).actions is not None
+    ended = replace(running, pods=(pod().exited(4, start=1, end=5).facts,))
+    assert decide(ended, at(6)).status.status_version == 2**63 - 1
+
+
+def test_an_end_without_a_time_waits_for_no_event_for_ever():
+    lost = pod().exited(137, reason="ContainerStatusUnknown")
+    lost.raw["spec"]["containers"][0]["livenessProbe"] = {"exec": {"command": ["false"]}}
+    lost.raw["status"]["containerStatuses"][0]["state"]["terminated"].pop("finishedAt", None)
+    heard = world(job().started(), lost, events_at=5)
+    assert decided(heard, 6).status.phase.final

@@ -1265,3 +1265,41 @@ async def test_rights_that_are_missing_keep_no_deadline_waiting():
         op.server.fault("list", PODS, Forbidden(403, "Forbidden", "no"))
         await asyncio.sleep(61)
         assert op.status()["reason"] == "DeadlineExceeded"
+
+
+@virtual
+async def test_lists_that_hang_hold_no_deadline_and_nobody_else():
+    async with operator(workers=4) as op:
+        op.applies(execution().deadline(60))
+        await soon()
+        op.kubelet(pod().running(1))
+        op.server.hangs = lambda verb, _: verb == "list"
+        await asyncio.sleep(75)
+        assert op.status()["reason"] == "DeadlineExceeded"
+
+
+@virtual
+async def test_what_was_asked_before_an_outage_is_asked_again_after_it():
+    """It ended in time; at its deadline the server was away, and the watch still is."""
+    async with operator() as op:
+        op.applies(execution().deadline(60))
+        await soon()
+        op.kubelet(pod().running(1))
+        await soon()
+        job = next(raw for (kind, _), raw in op.server.objects.items() if kind == JOBS)
+        op.server.put(PODS, pod().exited(0, start=1, end=50).of(job["metadata"]["uid"]).raw)
+        op.server.down = True
+        await asyncio.sleep(100)
+        op.server.down = False
+        await asyncio.sleep(10)
+        assert op.status()["phase"] == "Succeeded"
+
+
+@virtual
+async def test_many_steps_whose_clocks_end_together_cost_one_pair_of_lists():
+    async with operator() as op:
+        steps = [step(f"s{n}", queueTimeout="30s") for n in range(20)]
+        op.applies(execution().plan(*steps).deadline(600))
+        await asyncio.sleep(60)
+        assert op.status()["phase"] == "Failed"
+        assert len([r for r in op.server.requests if r[:2] == ("list", JOBS)]) == 1

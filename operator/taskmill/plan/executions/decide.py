@@ -147,7 +147,7 @@ def _wrong_step(world: ExecutionWorld, step: Step, deadline: datetime) -> str:
         return said
     if not limit or (spec and spec.deadline):
         return ""
-    room = deadline - world.execution.meta.created_at
+    room = max(timedelta(), deadline - world.execution.meta.created_at)
     # A stored deadline has lost its fraction of a second.
     if parse_duration(limit) < room + CLOCK_GRAIN:
         return ""

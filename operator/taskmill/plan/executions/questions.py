@@ -19,6 +19,10 @@ from taskmill.plan.executions.attempt import Attempt
 from taskmill.plan.executions.endings import STOPPED, Ending, recorded
 from taskmill.plan.executions.standing import Round, Standing
 
+DUE = timedelta(seconds=5)
+"""How long what is due waits for an answer."""
+SIGHT = timedelta(seconds=60)
+"""How long it is not believed that something is gone which was merely not seen."""
 EVENT_LATE = timedelta(seconds=5)
 """How long after a container's end an Event about it may come."""
 END_LATE = timedelta(seconds=5)
@@ -34,7 +38,7 @@ def ask_before(
     why = ending.reason if this.whole else f"{ending.reason} {attempt.job.uid}"
     if why in this.world.asked:
         return None
-    actions: tuple[Action, ...] = (ReadChildren(why),)
+    actions: tuple[Action, ...] = (ReadChildren(why, DUE),)
     if (about := silent(attempt)) and about not in this.world.heard:
         # Another process may have heard why it does not start; what it heard died with it.
         actions = (*actions, ReadEvents(about))
@@ -74,7 +78,7 @@ def _await_sight(
         why = f"pod of {job.uid}" if over else ""
     if not why or why in this.world.asked:
         return None
-    return replace(held, actions=(ReadChildren(why),))
+    return replace(held, actions=(ReadChildren(why, SIGHT),))
 
 
 def _await_log(this: Round, pod: Pod, held: Standing) -> Standing | None:
@@ -105,8 +109,11 @@ def _await_event(this: Round, pod: Pod, held: Standing) -> Standing | None:
     heard = this.world.heard.get(pod.uid)
     if not is_unexplained(pod, heard.events if heard else ()):
         return None
-    ended = pod.main.ended if pod.main else None
-    until = ((ended.finished_at if ended else None) or this.moment) + EVENT_LATE
+    ended_at = pod.main.ended.finished_at if pod.main and pod.main.ended else None
+    if ended_at is None and heard:
+        # Made up by a kubelet that has lost it: there is nothing to count from.
+        return None
+    until = (ended_at or this.moment) + EVENT_LATE
     if heard is None or heard.at + EVENT_LATE / 5 <= this.moment < until:
         return replace(held, actions=(ReadEvents(pod.uid),))
     if this.moment < until:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
+from taskmill.api.duration import later
 from taskmill.api.reasons import ConditionType, Reason
 from taskmill.diagnose.facts import Job, Pod
 from taskmill.plan.conditions import find
 from taskmill.plan.decision import Action, Decision, DeleteExecution, DeleteJob, StopPod
 from taskmill.plan.executions.attempt import family, is_ours
 from taskmill.plan.executions.endings import CLOCK_GRAIN, ENDING_MARGIN, OF_ALL
+from taskmill.plan.job import LONGEST
 from taskmill.plan.world import ExecutionWorld
 
 BY_OUR_HAND = OF_ALL | {Reason.MAX_RUN_TIME_EXCEEDED}
@@ -26,7 +28,8 @@ def retire(world: ExecutionWorld, now: datetime) -> Decision:
     actions, look_at = leftovers(world, (), now)
     ttl = execution.spec.ttl_seconds_after_finished if execution.spec else None
     if ttl is not None and not execution.meta.deleting:
-        goes_at = _ended_at(world, now) + max(timedelta(seconds=ttl), LEAST_AGE)
+        kept = max(timedelta(seconds=min(ttl, LONGEST)), LEAST_AGE)
+        goes_at = later(_ended_at(world, now), kept)
         if now >= goes_at:
             meta = execution.meta
             return Decision(None, (*actions, DeleteExecution(meta.name, meta.uid)))
@@ -47,7 +50,7 @@ def leftovers(
             continue
         pods = pods_of.get(job.uid, [])
         over = job.finished or any(_is_over(world, pod) for pod in pods)
-        due_at = _ended_at(world, now) + world.limits.job_retention if final else None
+        due_at = later(_ended_at(world, now), world.limits.job_retention) if final else None
         by_us = reasons.get((job.step, job.attempt)) in BY_OUR_HAND
         if not over or by_us or (due_at and now >= due_at):
             actions.append(DeleteJob(job.name, job.uid))
@@ -91,9 +94,9 @@ def _end_sidecars(
         return None, None
     told_at = _ended_at(world, now) if world.execution.final else ended.finished_at or now
     # A native sidecar is the kubelet's to end, and seconds are cut.
-    at = told_at + pod.grace_period + CLOCK_GRAIN
+    at = later(told_at, pod.grace_period + CLOCK_GRAIN)
     if now < at:
         return None, at
-    if now < at + ENDING_MARGIN:
+    if now < later(at, ENDING_MARGIN):
         return StopPod(pod.name, pod.uid), None
     return DeleteJob(job.name, job.uid), None

@@ -21,6 +21,7 @@ ATTEMPTS_MOST = 100
 ATTEMPTS_KEPT = 6
 """Earlier attempts that are kept of a small plan; a status has to stay small."""
 NAMES_TOLD = 3
+LAST_VERSION = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +276,8 @@ def _next(world: ExecutionWorld, **changes: object) -> TaskExecutionStatus:
             "observed_generation": execution.meta.generation,
             # Stored in whole seconds: a fraction would differ from what is read back, for ever.
             "deadline": deadline_of(world).replace(microsecond=0),
-            "status_version": (old.status_version or 0) + 1,
+            # Somebody may have written the last number there is.
+            "status_version": min((old.status_version or 0) + 1, LAST_VERSION),
             **changes,
         }
     )

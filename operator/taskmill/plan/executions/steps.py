@@ -16,6 +16,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
+from taskmill.api.duration import later
 from taskmill.api.execution import AttemptStatus, Step, StepStatus, TaskExecutionStatus
 from taskmill.api.meta import rfc3339
 from taskmill.api.reasons import ConditionType, Phase, Reason
@@ -324,7 +325,7 @@ def _ask(this: Round, attempt: Attempt, since: datetime) -> tuple[Action | None,
 
 
 def _given_up_at(ending: Ending, attempt: Attempt) -> datetime:
-    return ending.at + grace_period(attempt.task) + ENDING_MARGIN
+    return later(ending.at, grace_period(attempt.task) + ENDING_MARGIN)
 
 
 def _stop(
