@@ -22,8 +22,8 @@ check: setup ## Lint, types, layers, and whether crds/ is what the models say
 unit: setup ## The tests that need no cluster
 	$(BIN)/python -m pytest tests/unit tests/wire
 
-faults: setup ## Kill the operator around each call it makes, and run under random bad weather
-	$(BIN)/python -m pytest -s tests/e2e/faults
+faults: setup ## Kill the operator around each call it makes; random bad weather; hostile input
+	$(BIN)/python -m pytest -s tests/e2e/faults tests/e2e/hostile
 
 crds: setup ## Write crds/ from the models
 	$(BIN)/taskmill crds crds

@@ -57,7 +57,8 @@ def test_only_the_exit_codes_that_are_named_are_tried_again(user: User) -> None:
     retry = {"limit": 3, "onExitCodes": [75], **SOON}
     user.apply(execution("other", run_spec("exit 5", retry=retry)))
     ended = user.end("other")
-    assert ended["status"]["failureMessage"] == "step main: exit code 5"
+    words = "step main: exit code 5; not tried again: 5 is not in retry.onExitCodes"
+    assert ended["status"]["failureMessage"] == words
     assert not attempts(ended)
 
 
