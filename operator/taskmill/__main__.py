@@ -40,6 +40,8 @@ def _write_crds(directory: Path) -> int:
 
 def _operate() -> int:
     # Kopf takes a tenth of a second to import; `taskmill crds` does without.
+    import uvloop  # noqa: PLC0415
+
     from taskmill import app, log  # noqa: PLC0415
     from taskmill.kube.auth import Credentials  # noqa: PLC0415
     from taskmill.kube.errors import CredentialsError  # noqa: PLC0415
@@ -54,7 +56,8 @@ def _operate() -> int:
     # The API server stores what is nested 10,000 deep; one such object must not stop all lists.
     sys.setrecursionlimit(12_000)
     try:
-        asyncio.run(app.run(settings, credentials))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(app.run(settings, credentials))
     except SettingsError as error:
         print(f"taskmill: {error}", file=sys.stderr)  # noqa: T201
         return 2

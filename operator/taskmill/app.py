@@ -16,10 +16,8 @@ from collections.abc import Collection
 from importlib import metadata
 from typing import Any
 
-import kopf
-
 from taskmill import health
-from taskmill.handlers import register
+from taskmill.handlers import watch_tasks
 from taskmill.kube.auth import Credentials
 from taskmill.kube.client import KubeClient
 from taskmill.reconcile.engine import Engine
@@ -33,6 +31,8 @@ RELEASE = 3.5
 """Seconds for giving back the Lease: one request that hangs takes 3."""
 PART = 1.0
 """Seconds for Kopf: it has nothing to finish."""
+AGAIN = 1.0
+"""Seconds until Kopf is started again."""
 AT_LATEST = 9.5
 """Seconds from the signal to the end of the process; a thread may hang, too."""
 
@@ -55,19 +55,18 @@ async def run(settings: Settings, credentials: Credentials) -> None:
             identity=settings.identity,
             limits=settings.limits,
         )
-        kopf_runs = asyncio.Event()
+        watched = asyncio.Event()
         if settings.health_address is not None:
             checks = (
                 lambda: "it is ending" if told.is_set() else "",
                 engine.trouble,
-                lambda: "" if kopf_runs.is_set() else "Tasks are not watched yet",
+                lambda: "" if watched.is_set() else "Tasks are not watched yet",
                 answers.trouble,
             )
             port = await stack.enter_async_context(health.serve(settings.health_address, *checks))
             log.info("health is told on port %d", port)
-        # All of them now: at its end Kopf waits for, and cancels, what began after it did.
         works = [asyncio.create_task(work) for work in engine.works()]
-        watching = asyncio.create_task(_run_kopf(engine, credentials, told, kopf_runs))
+        watching = asyncio.create_task(_keep_watching(engine, credentials, told, watched))
         ended = await _first_ended(told, *works, watching)
         told.set()
         _end_at_latest(1 if ended else 0)
@@ -86,22 +85,27 @@ def _listen(told: asyncio.Event) -> None:
         asyncio.get_running_loop().add_signal_handler(number, told.set)
 
 
-async def _run_kopf(
-    engine: Engine, credentials: Credentials, told: asyncio.Event, runs: asyncio.Event
+async def _keep_watching(
+    engine: Engine, credentials: Credentials, told: asyncio.Event, begun: asyncio.Event
 ) -> None:
-    """Watch our own two kinds; sets `runs` when that has begun."""
-    # Kopf looks for its kinds once, at its start: they must be there by then.
+    """Have Tasks watched; `begun` is set while they are."""
     await engine.filled.wait()
     # What is loaded by now lives as long as the process: the collector may leave it alone.
     gc.collect()
     gc.freeze()
-    registry = kopf.OperatorRegistry()
-    register(registry, feed=engine.feed, credentials=credentials)
-    ours = asyncio.all_tasks()
-    tasks = await kopf.spawn_tasks(registry=registry, clusterwide=True, ready_flag=runs)
-    # Kopf has just taken the signals, and would end first.
-    _listen(told)
-    await kopf.run_tasks(tasks, ignored=ours)
+    while True:
+        try:
+            await watch_tasks(
+                feed=engine.feed,
+                credentials=credentials,
+                begun=begun,
+                took_signals=lambda: _listen(told),
+            )
+        except Exception as error:  # noqa: BLE001 - whatever it was, the rest goes on
+            log.warning("Kopf has ended, and watches Tasks anew: %s", error)
+        await asyncio.sleep(AGAIN)
+        # It needs the kind to be there, and will tell nothing of what vanished meanwhile.
+        await engine.read_tasks()
 
 
 async def _first_ended(told: asyncio.Event, *tasks: asyncio.Task[None]) -> list[asyncio.Task[None]]:

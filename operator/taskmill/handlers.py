@@ -1,10 +1,14 @@
-"""What is registered with Kopf: settings, login, and the two kinds' events.
+"""Kopf: it watches Tasks. What is registered with it, and how long it runs.
 
-Handlers only record and enqueue. A process that registers nothing but `on.event` writes nothing
-to the objects it watches: no annotations, no finalizers.
+The handler only records and enqueues. A process that registers nothing but `on.event` writes
+nothing to the objects it watches: no annotations, no finalizers.
+
+Executions, Jobs and pods change too often for it (half a millisecond of CPU for each change):
+they are watched by `kube/listwatch.py`.
 """
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import kopf
@@ -57,9 +61,41 @@ class _Backoffs:
             delay = min(delay * 2, 2.0)
 
 
-def register(registry: kopf.OperatorRegistry, *, feed: Feed, credentials: Credentials) -> None:
-    """Register everything; `feed` hears of all changes."""
+ENDS_IN = 5.0
+"""Seconds that what is left of Kopf has to end in."""
 
+
+async def watch_tasks(
+    *,
+    feed: Feed,
+    credentials: Credentials,
+    begun: asyncio.Event,
+    took_signals: Callable[[], None],
+) -> None:
+    """Tell `feed` of Tasks, until cancelled; `begun` is set while that goes on.
+
+    Kopf looks for the kind once: it must exist by now. `took_signals` is called when Kopf has
+    just put its own handlers of SIGTERM and SIGINT in the place of all others. Raises what ended
+    Kopf: an answer it takes for fatal, such as 410 or 404 to a watch.
+    """
+    registry = kopf.OperatorRegistry()
+    _register(registry, feed=feed, credentials=credentials)
+    tasks = await kopf.spawn_tasks(registry=registry, clusterwide=True, ready_flag=begun)
+    took_signals()
+    try:
+        # Not `kopf.run_tasks`: at its end it cancels all that began after it, ours too.
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        begun.clear()
+        ended = [task for task in tasks if task.done()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=ENDS_IN)
+    for task in ended:
+        task.result()
+
+
+def _register(registry: kopf.OperatorRegistry, *, feed: Feed, credentials: Credentials) -> None:
     @kopf.on.startup(registry=registry)
     async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
         settings.peering.standalone = True
@@ -82,19 +118,7 @@ def register(registry: kopf.OperatorRegistry, *, feed: Feed, credentials: Creden
     async def task(event: kopf.RawEvent, **_: Any) -> None:
         raw: dict[str, Any] = dict(event["object"])
         if event["type"] == "DELETED":
-            feed.gone(*_identity(Kind.TASK, raw))
+            meta = raw["metadata"]
+            feed.gone(Key(Kind.TASK, meta["namespace"], meta["name"]), meta["uid"])
         else:
             feed.task(raw)
-
-    @kopf.on.event(GROUP, VERSION, "taskexecutions", registry=registry)
-    async def execution(event: kopf.RawEvent, **_: Any) -> None:
-        raw: dict[str, Any] = dict(event["object"])
-        if event["type"] == "DELETED":
-            feed.gone(*_identity(Kind.EXECUTION, raw))
-        else:
-            feed.execution(raw)
-
-
-def _identity(kind: Kind, raw: dict[str, Any]) -> tuple[Key, str]:
-    meta = raw["metadata"]
-    return Key(kind, meta["namespace"], meta["name"]), meta["uid"]

@@ -119,7 +119,25 @@ def test_what_is_under_way_ends_and_nothing_new_begins(
     # The passes that were under way had answers to come; many more had not begun.
     assert after
     assert len(user.jobs()) < MANY
-    assert leader.way.interrupted == 0
+    # Whoever renews when it is told to end need not wait for that: it gives the Lease back.
+    assert [one for one in leader.way.interrupted if "/leases/" not in one] == []
+
+
+def test_an_answer_that_ends_kopf_ends_nothing_else(leader: Replica, user: User) -> None:
+    leader.way.gone = re.compile(r"^GET .*/tasks\?.*watch=true")
+    leader.way.drop()
+    leader.says("Kopf has ended, and watches Tasks anew", times=2)
+    # Not watched, but read each time that is tried again.
+    user.apply(task("meanwhile", "true"))
+    assert user.end_of("meanwhile")["status"]["phase"] == "Succeeded"
+    code, words = probe(leader, "/readyz")
+    assert (code, words) in {(503, "Tasks are not watched yet\n"), (200, "ok\n")}
+    leader.way.gone = None
+    user.wait(lambda: probe(leader, "/readyz") == (200, "ok\n"))
+    user.apply(task("after", "true"))
+    assert user.end_of("after")["status"]["phase"] == "Succeeded"
+    assert leader.process.stop() == 0
+    assert "a bug in taskmill" not in leader.process.written()
 
 
 MARKER = "tOp-sEcReT"

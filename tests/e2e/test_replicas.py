@@ -64,11 +64,13 @@ class Way:
         self.passed: list[Passed] = []
         self.hangs: re.Pattern[str] | None = None
         """Requests (`POST /path`) that get no answer for as long as this says so."""
+        self.gone: re.Pattern[str] | None = None
+        """Requests that are answered with 410."""
         self.slow: re.Pattern[str] | None = None
         """Requests that wait for half a second first."""
         self.held = 0
         """Requests that had to wait for as long as that."""
-        self.interrupted = 0
+        self.interrupted: list[str] = []
         """Writes whose answer nobody waited for."""
         self.kubeconfig = folder / "kubeconfig"
         self._credentials = Credentials.from_kubeconfig(operator_kubeconfig)
@@ -102,12 +104,16 @@ class Way:
     def cut(self) -> None:
         """Every connection is torn down, now and later."""
         self._is_cut = True
+        self.drop()
+
+    def drop(self) -> None:
+        """Every connection is torn down, now."""
         for request in tuple(self._under_way.values()):
             self._loop.call_soon_threadsafe(_abort, request)
 
     def heals(self) -> None:
         """It is a way again."""
-        self.hangs, self.slow, self._is_cut = None, None, False
+        self.hangs, self.gone, self.slow, self._is_cut = None, None, None, False
 
     async def _run(self) -> None:
         app = web.Application(client_max_size=2**24)
@@ -134,7 +140,8 @@ class Way:
         try:
             return await self._forward(request)
         except asyncio.CancelledError:
-            self.interrupted += request.method != "GET"
+            if request.method != "GET":
+                self.interrupted.append(f"{request.method} {request.path}")
             raise
         finally:
             del self._under_way[id(request)]
@@ -143,6 +150,8 @@ class Way:
         body = await request.read()
         what = f"{request.method} {request.path_qs}"
         await self._blocked(request, what)
+        if self.gone and self.gone.search(what):
+            return web.json_response({"kind": "Status", "code": 410, "reason": "Gone"}, status=410)
         if self.slow and self.slow.search(what):
             await asyncio.sleep(0.5)
         headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOPS}

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
-from simulation.api import Json
 from simulation.loop import Process
 from simulation.net import Link, Place, SimulatedClient
 from taskmill.kube.client import KubeClient
 from taskmill.kube.errors import ApiError, Gone
-from taskmill.kube.resources import EXECUTIONS, TASKS, Resource
+from taskmill.kube.resources import TASKS
 from taskmill.plan.world import Limits
 from taskmill.reconcile.cache import Key, Kind
 from taskmill.reconcile.engine import Engine
+from taskmill.reconcile.feed import Feed
 
 SYSTEM = "taskmill-system"
 LIMITS = Limits(timeout=timedelta(seconds=90), job_retention=timedelta(minutes=2))
@@ -74,42 +72,26 @@ class Replica:
             for work in works.works():
                 group.create_task(work)
             await works.filled.wait()
-            feed = works.feed
-            group.create_task(_kopf(client, TASKS, feed.task, _gone(Kind.TASK, feed.gone)))
-            group.create_task(
-                _kopf(client, EXECUTIONS, feed.execution, _gone(Kind.EXECUTION, feed.gone))
-            )
+            group.create_task(_kopf(client, works.feed))
 
 
-def _gone(kind: Kind, tell: Callable[[Key, str], None]) -> Callable[[Json], None]:
-    def gone(raw: Json) -> None:
-        meta = raw["metadata"]
-        tell(Key(kind, meta["namespace"], meta["name"]), meta["uid"])
-
-    return gone
-
-
-async def _kopf(
-    client: KubeClient,
-    resource: Resource,
-    tell: Callable[[Json], Any],
-    gone: Callable[[Json], None],
-) -> None:
+async def _kopf(client: KubeClient, feed: Feed) -> None:
     """A watch as Kopf's: what vanished between two of its lists is told to nobody."""
     version = ""
     while True:
         try:
             if not version:
-                items, version = await client.list(resource)
+                items, version = await client.list(TASKS)
                 for item in items:
-                    tell(item)
-            async for event in client.watch(resource, resource_version=version):
+                    feed.task(item)
+            async for event in client.watch(TASKS, resource_version=version):
                 thing = event["object"]
-                version = thing["metadata"]["resourceVersion"]
+                meta = thing["metadata"]
+                version = meta["resourceVersion"]
                 if event["type"] == "DELETED":
-                    gone(thing)
+                    feed.gone(Key(Kind.TASK, meta["namespace"], meta["name"]), meta["uid"])
                 elif event["type"] != "BOOKMARK":
-                    tell(thing)
+                    feed.task(thing)
         except Gone:
             version = ""
         except ApiError:

@@ -108,7 +108,9 @@ def test_a_replica_that_stands_by_is_ready_until_a_watch_falls_silent():
         await asyncio.sleep(1)
         assert made.trouble() == ""
         await asyncio.sleep(engine.LONGEST_SILENCE)
-        assert made.trouble() == "the watch of jobs.batch has been silent for 151 s"
+        assert (
+            made.trouble() == "the watch of taskexecutions.taskmill.dev has been silent for 151 s"
+        )
         for work in works:
             work.cancel()
         await asyncio.wait(works)

@@ -155,12 +155,12 @@ class Event:
 
 
 def _map(value: object) -> Raw:
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _maps(value: object) -> Iterator[Raw]:
-    if isinstance(value, list | tuple):
-        yield from (item for item in value if isinstance(item, Mapping))
+    if isinstance(value, list):
+        yield from (item for item in value if isinstance(item, dict))
 
 
 def _text(raw: Raw, key: str) -> str:
@@ -195,15 +195,25 @@ def _owner_uid(meta: Raw) -> str:
     return ""
 
 
-def _condition(raw: Raw, kind: str, status: str = "True") -> Note | None:
-    for condition in _maps(_map(raw.get("status")).get("conditions")):
-        if condition.get("type") == kind and condition.get("status") == status:
-            return Note(
-                _text(condition, "reason"),
-                _text(condition, "message"),
-                _time(condition, "lastTransitionTime"),
-            )
-    return None
+def _conditions(status: Raw) -> dict[tuple[str, str], Raw]:
+    """The first of each type and status."""
+    found: dict[tuple[str, str], Raw] = {}
+    for condition in _maps(status.get("conditions")):
+        kind, holds = condition.get("type"), condition.get("status")
+        if isinstance(kind, str) and isinstance(holds, str):
+            found.setdefault((kind, holds), condition)
+    return found
+
+
+def _note(conditions: Mapping[tuple[str, str], Raw], kind: str, holds: str) -> Note | None:
+    condition = conditions.get((kind, holds))
+    if condition is None:
+        return None
+    return Note(
+        _text(condition, "reason"),
+        _text(condition, "message"),
+        _time(condition, "lastTransitionTime"),
+    )
 
 
 def parse_job(raw: Raw, *, step_label: str, attempt_label: str) -> Job | None:
@@ -213,8 +223,9 @@ def parse_job(raw: Raw, *, step_label: str, attempt_label: str) -> Job | None:
     if created_at is None:
         return None
     labels, status = _map(meta.get("labels")), _map(raw.get("status"))
-    complete, failed = _condition(raw, "Complete"), _condition(raw, "Failed")
-    turned = _condition(raw, "Suspended") or _condition(raw, "Suspended", "False")
+    conditions, spec = _conditions(status), _map(raw.get("spec"))
+    failed = _note(conditions, "Failed", "True")
+    turned = _note(conditions, "Suspended", "True") or _note(conditions, "Suspended", "False")
     return Job(
         name=_text(meta, "name"),
         uid=_text(meta, "uid"),
@@ -224,12 +235,12 @@ def parse_job(raw: Raw, *, step_label: str, attempt_label: str) -> Job | None:
         created_at=created_at,
         queued_at=(turned and turned.at) or created_at,
         deleting="deletionTimestamp" in meta,
-        suspended=_map(raw.get("spec")).get("suspend") is True,
+        suspended=spec.get("suspend") is True,
         started_at=_time(status, "startTime"),
-        deadline_seconds=_int(_map(raw.get("spec")), "activeDeadlineSeconds"),
-        failed=failed or _condition(raw, "FailureTarget"),
+        deadline_seconds=_int(spec, "activeDeadlineSeconds"),
+        failed=failed or _note(conditions, "FailureTarget", "True"),
         completed_at=_time(status, "completionTime"),
-        finished=bool(complete or failed),
+        finished=failed is not None or ("Complete", "True") in conditions,
     )
 
 
@@ -237,7 +248,8 @@ def parse_pod(raw: Raw, *, step_label: str = "", attempt_label: str = "") -> Pod
     """Read a pod."""
     meta, spec, status = (_map(raw.get(key)) for key in ("metadata", "spec", "status"))
     labels = _map(meta.get("labels"))
-    scheduled = _condition(raw, "PodScheduled")
+    conditions = _conditions(status)
+    scheduled = _note(conditions, "PodScheduled", "True")
     return Pod(
         name=_text(meta, "name"),
         uid=_text(meta, "uid"),
@@ -250,9 +262,9 @@ def parse_pod(raw: Raw, *, step_label: str = "", attempt_label: str = "") -> Pod
         node=_text(spec, "nodeName"),
         created_at=_time(meta, "creationTimestamp"),
         scheduled_at=scheduled.at if scheduled else None,
-        unscheduled=_condition(raw, "PodScheduled", "False"),
-        disruption=_condition(raw, "DisruptionTarget"),
-        unready=_condition(raw, "Ready", "False"),
+        unscheduled=_note(conditions, "PodScheduled", "False"),
+        disruption=_note(conditions, "DisruptionTarget", "True"),
+        unready=_note(conditions, "Ready", "False"),
         deleted_at=_deleted_at(meta, spec),
         grace_period=timedelta(
             seconds=min(max(0, _int(spec, "terminationGracePeriodSeconds") or 0), LONGEST_GRACE)
@@ -299,14 +311,14 @@ def _container(name: str, role: Role, spec: Raw, status: Raw) -> Container:
         role=role,
         memory_limit=_memory_limit(spec),
         waiting=Note(_text(_map(waiting), "reason"), _text(_map(waiting), "message"))
-        if isinstance(waiting, Mapping)
+        if isinstance(waiting, dict)
         else None,
         started_at=_time(_map(running), "startedAt"),
-        ended=_ended(ended) if isinstance(ended, Mapping) else None,
+        ended=_ended(ended) if isinstance(ended, dict) else None,
         ready=status.get("ready") is True,
         restarts=_int(status, "restartCount") or 0,
         watched=any(key in spec for key in ("livenessProbe", "startupProbe", "lifecycle")),
-        ended_before=_ended(before) if isinstance(before, Mapping) else None,
+        ended_before=_ended(before) if isinstance(before, dict) else None,
     )
 
 

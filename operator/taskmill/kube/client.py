@@ -1,10 +1,10 @@
 """The API's verbs on any kind: typed errors, honest about outcomes; no retries, no sleeps."""
 
 import contextlib
-import json
 from collections.abc import AsyncGenerator
 from typing import Literal, Self
 
+from taskmill.kube import codec
 from taskmill.kube.auth import Credentials
 from taskmill.kube.errors import Gone, Unreachable, error_from_status
 from taskmill.kube.resources import EVENTS, EXECUTIONS, JOBS, LEASES, PODS, TASKS, Resource
@@ -248,7 +248,7 @@ def _selectors(label_selector: str | None, field_selector: str | None) -> dict[s
 
 def _event(line: bytes, call: Call) -> JsonObject:
     try:
-        event = json.loads(line)
+        event = codec.decode(line)
     except ValueError:
         event = None
     if not isinstance(event, dict) or not isinstance(event.get("object"), dict):

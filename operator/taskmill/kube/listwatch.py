@@ -14,7 +14,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import NamedTuple
 
 from taskmill.kube.client import KubeClient
-from taskmill.kube.errors import ApiError, Gone, Unreachable
+from taskmill.kube.errors import ApiError, Gone, NotFound, Unreachable
 from taskmill.kube.resources import Resource
 from taskmill.kube.transport import JsonObject
 
@@ -82,7 +82,8 @@ class ListWatch:
                     await self._list()
                 await self._watch(self._place or "")
             except ApiError as error:
-                if isinstance(error, Gone):
+                if isinstance(error, Gone | NotFound):
+                    # The place is forgotten; or the kind was, and all of it with it.
                     self._place = None
                 await asyncio.sleep(self._delay_after(error))
             except Exception as error:

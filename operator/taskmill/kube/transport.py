@@ -5,7 +5,6 @@ The one thing ever done twice is a request refused with 401: once more with fres
 
 import asyncio
 import contextlib
-import json
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any
 
 import aiohttp
 
+from taskmill.kube import codec
 from taskmill.kube.auth import Credentials
 from taskmill.kube.errors import (
     ApiError,
@@ -85,7 +85,7 @@ class Transport:
         with _translated(call):
             async with await self._send(call, self._exchange) as response:
                 try:
-                    answer = json.loads(await response.read())
+                    answer = codec.decode(await response.read())
                 except ValueError:
                     answer = None
         if isinstance(answer, dict):
@@ -133,7 +133,7 @@ class Transport:
         headers = self._credentials.headers()
         data = None
         if call.body is not None:
-            data = json.dumps(call.body, separators=(",", ":")).encode()
+            data = codec.encode(call.body)
             headers["Content-Type"] = call.content_type
         started, code = time.monotonic(), 0
         try:

@@ -74,12 +74,16 @@ class _Children(Generic[C]):
         self._known: dict[str, tuple[int, C]] = {}
         self.gone: set[str] = set()
 
+    def is_old(self, uid: str, version: int) -> bool:
+        """Whether that is no later than what is known."""
+        known = self._known.get(uid)
+        return uid in self.gone or bool(known and known[0] >= version)
+
     def observe(self, child: C, version: int) -> bool:
+        """Take it in; whether it tells anything that was not known."""
         known = self._known.get(child.uid)
-        if child.uid in self.gone or (known and known[0] >= version):
-            return False
         self._known[child.uid] = (version, child)
-        return True
+        return known is None or known[1] != child
 
     def bury(self, uid: str) -> None:
         if uid in self._known:
@@ -164,7 +168,10 @@ class Cache:
     def observe_execution(self, raw: JsonObject) -> Key | None:
         """Take in a TaskExecution; its key when that is news."""
         key = _key(Kind.EXECUTION, raw)
-        execution, former = parse_execution(raw, self._executions.get(key)), self.task_of(key)
+        known = self._executions.get(key)
+        if known and _state(raw) == (known.meta.uid, _version(known.meta)):
+            return None
+        execution, former = parse_execution(raw, known), self.task_of(key)
         if not self._take(self._executions, key, execution):
             return None
         if former != (task := self.task_of(key)):
@@ -278,23 +285,32 @@ class Cache:
 
     def observe_job(self, raw: JsonObject) -> Key | None:
         """Take in a Job; the key of its execution when that is news."""
-        job = parse_job(raw, step_label=names.LABEL_STEP, attempt_label=names.LABEL_ATTEMPT)
-        key = child_key(raw)
-        if job is None or key is None:
+        if (key := child_key(raw)) is None:
             return None
-        return key if self._adopt(self._family(key).jobs, job, key, raw) else None
+        jobs, uid, version = self._family(key).jobs, *_state(raw)
+        if jobs.is_old(uid, version):
+            return None
+        job = parse_job(raw, step_label=names.LABEL_STEP, attempt_label=names.LABEL_ATTEMPT)
+        if job is None:
+            return None
+        self._homes[uid] = key
+        return key if jobs.observe(job, version) else None
 
     def observe_pod(self, raw: JsonObject) -> Key | None:
         """Take in a pod; the key of its execution when that is news."""
-        key = child_key(raw)
-        if key is None:
+        if (key := child_key(raw)) is None:
+            return None
+        pods, uid, version = self._family(key).pods, *_state(raw)
+        if pods.is_old(uid, version):
             return None
         pod = parse_pod(raw, step_label=names.LABEL_STEP, attempt_label=names.LABEL_ATTEMPT)
-        return key if self._adopt(self._family(key).pods, pod, key, raw) else None
+        self._homes[uid] = key
+        return key if pods.observe(pod, version) else None
 
-    def _adopt(self, children: _Children[C], child: C, key: Key, raw: JsonObject) -> bool:
-        self._homes[child.uid] = key
-        return children.observe(child, int(raw["metadata"]["resourceVersion"]))
+    def is_final(self, key: Key) -> bool:
+        """Whether an execution has its verdict."""
+        execution = self._executions.get(key)
+        return execution is not None and execution.final
 
     def jobs_of(self, key: Key) -> int:
         """How many Jobs of an execution are known."""
@@ -422,6 +438,12 @@ def child_key(raw: JsonObject) -> Key | None:
 
 def _key(kind: Kind, raw: JsonObject) -> Key:
     return Key(kind, raw["metadata"]["namespace"], raw["metadata"]["name"])
+
+
+def _state(raw: JsonObject) -> tuple[str, int]:
+    """Which object, and which state of it."""
+    meta = raw["metadata"]
+    return meta["uid"], int(meta["resourceVersion"])
 
 
 def _version(meta: Meta) -> int:

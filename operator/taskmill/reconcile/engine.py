@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from taskmill.kube.client import JOBS, PODS, KubeClient
+from taskmill.kube.client import EXECUTIONS, JOBS, PODS, KubeClient
 from taskmill.kube.lease import Elector
 from taskmill.kube.listwatch import ListWatch
 from taskmill.plan.names import LABEL_EXECUTION_UID
@@ -31,7 +31,7 @@ LEASE = "taskmill-operator"
 
 
 class Engine:
-    """Belongs to the running event loop. Whoever watches our own two kinds tells `feed`.
+    """Belongs to the running event loop. Whoever watches Tasks tells `feed`.
 
     `lease_client` is one of its own: renewals must not wait behind anybody's request.
     """
@@ -72,6 +72,12 @@ class Engine:
         self._watches = (
             ListWatch(
                 client,
+                EXECUTIONS,
+                on_change=self.feed.execution,
+                on_gone=self.feed.execution_gone,
+            ),
+            ListWatch(
+                client,
                 JOBS,
                 label_selector=LABEL_EXECUTION_UID,
                 on_change=self.feed.job,
@@ -95,6 +101,10 @@ class Engine:
             *(self._reconciler.work() for _ in range(WORKERS)),
         ]
 
+    async def read_tasks(self) -> None:
+        """Read all Tasks anew, as soon as the API server lets us."""
+        await self._sync.run(every=FIRST_SYNC_EVERY, until_done=True)
+
     async def drain(self, *, within: float) -> None:
         """Begin no more passes, and give those under way so many seconds to end."""
         with suppress(TimeoutError):
@@ -113,9 +123,9 @@ class Engine:
 
     async def _fill_and_stand(self) -> None:
         """Read everything there is, before anything is decided; then stand for election."""
+        await self.read_tasks()
         for watch in self._watches:
             await watch.synced.wait()
-        await self._sync.run(every=FIRST_SYNC_EVERY, until_done=True)
         log.info("caches are filled; standing for election")
         self.filled.set()
         await self._elector.run()

@@ -3,7 +3,7 @@
 from typing import Any
 
 from taskmill.kube.listwatch import Vanished
-from taskmill.reconcile.cache import Cache, Key
+from taskmill.reconcile.cache import Cache, Key, Kind
 from taskmill.reconcile.queue import WorkQueue
 
 JsonObject = dict[str, Any]
@@ -12,6 +12,10 @@ ROLL_UP_IN = 0.5
 """Seconds: what happens to a Task's executions within them costs one pass of the Task."""
 
 
+SOON = 0.03
+"""Seconds: a pod is made, placed and started in steps that need one pass together."""
+SETTLED = 1.0
+"""Seconds: what has its verdict is only tidied up."""
 CROWD = 20
 """Jobs up to which each change of one is looked at immediately."""
 BREATH = 0.0005
@@ -43,7 +47,7 @@ class Feed:
 
     def pod(self, raw: JsonObject) -> None:
         """A pod of ours was created or changed."""
-        self._stirred(self._cache.observe_pod(raw))
+        self._stirred(self._cache.observe_pod(raw), at_once=_tells_an_end(raw))
 
     def job_gone(self, gone: Vanished) -> None:
         """A Job of ours is gone."""
@@ -57,6 +61,10 @@ class Feed:
             self._cache.observe_pod(gone.last)
         self._stirred(self._cache.bury(gone.uid))
 
+    def execution_gone(self, gone: Vanished) -> None:
+        """A TaskExecution is gone."""
+        self.gone(Key(Kind.EXECUTION, gone.namespace, gone.name), gone.uid)
+
     def gone(self, key: Key, uid: str) -> None:
         """One of our own objects is gone."""
         task, rivals = self._cache.task_of(key), self._cache.rivals_of(key)
@@ -64,13 +72,27 @@ class Feed:
         if self._cache.drop(key, uid):
             self._add(task, *rivals, *others)
 
-    def _stirred(self, key: Key | None) -> None:
+    def _stirred(self, key: Key | None, *, at_once: bool = False) -> None:
         """Something of an execution has changed."""
-        if key:
-            jobs = self._cache.jobs_of(key)
-            self._queue.add_in(key, jobs * BREATH if jobs > CROWD else 0.0)
+        if key is None:
+            return
+        if self._cache.is_final(key):
+            self._queue.add_in(key, SETTLED)
+            return
+        jobs = self._cache.jobs_of(key)
+        crowded = jobs * BREATH if jobs > CROWD else 0.0
+        self._queue.add_in(key, crowded if at_once else max(SOON, crowded))
 
     def _add(self, *keys: Key | None) -> None:
         for key in keys:
             if key:
                 self._queue.add(key)
+
+
+def _tells_an_end(pod: JsonObject) -> bool:
+    """Whether a container has ended: its verdict is waited for."""
+    status = pod.get("status") or {}
+    containers = status.get("containerStatuses") or ()
+    return status.get("phase") in {"Succeeded", "Failed"} or any(
+        "terminated" in (container.get("state") or {}) for container in containers
+    )

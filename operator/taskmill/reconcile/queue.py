@@ -35,6 +35,7 @@ class WorkQueue(Generic[K]):
         self._heap: list[tuple[float, int, K]] = []
         self._order = itertools.count()  # keys need not compare
         self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = 0.0
         self._failures: dict[K, int] = {}
         self._closed = False
         self._returned = asyncio.Event()
@@ -133,13 +134,13 @@ class WorkQueue(Generic[K]):
         while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][0]:
             heapq.heappop(self._heap)
         if self._alarm is not None:
-            if self._heap and self._alarm.when() <= self._heap[0][0]:
+            if self._heap and self._alarm_at <= self._heap[0][0]:
                 return  # it rings early at worst, and then sets itself anew
             self._alarm.cancel()
             self._alarm = None
         if self._heap:
-            loop = asyncio.get_running_loop()
-            self._alarm = loop.call_at(self._heap[0][0], self._ring)
+            self._alarm_at = self._heap[0][0]
+            self._alarm = asyncio.get_running_loop().call_at(self._alarm_at, self._ring)
 
     def _compact(self) -> None:
         """Drop superseded entries: what is left has one entry per scheduled key."""

@@ -7,7 +7,7 @@ trouble made it skip.
 import asyncio
 import logging
 
-from taskmill.kube.client import EXECUTIONS, TASKS, KubeClient
+from taskmill.kube.client import TASKS, KubeClient
 from taskmill.kube.errors import ApiError, NotFound
 from taskmill.reconcile.cache import Cache, Key, Kind
 from taskmill.reconcile.feed import Feed
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class Resync:
-    """Reads all our own objects, mends the cache, and has every key passed over."""
+    """Reads all Tasks, mends the cache, and has every key passed over."""
 
     def __init__(self, client: KubeClient, cache: Cache, feed: Feed, queue: WorkQueue[Key]) -> None:
         self._client = client
@@ -39,23 +39,19 @@ class Resync:
             log.warning("the CustomResourceDefinitions are not installed: kubectl apply -f crds/")
             return False
         except ApiError as error:
-            log.warning("cannot read Tasks and TaskExecutions: %s", error)
+            log.warning("cannot read Tasks: %s", error)
             return False
         return True
 
     async def once(self) -> None:
-        """Read everything anew. Raises `ApiError`."""
-        for kind, resource, tell in (
-            (Kind.TASK, TASKS, self._feed.task),
-            (Kind.EXECUTION, EXECUTIONS, self._feed.execution),
-        ):
-            before = self._cache.uids(kind)
-            objects, _ = await self._client.list(resource)
-            present = {raw["metadata"]["uid"] for raw in objects}
-            for raw in objects:
-                tell(raw)
-            for key, uid in before.items():
-                if uid not in present:
-                    self._feed.gone(key, uid)
+        """Read all Tasks anew. Raises `ApiError`."""
+        before = self._cache.uids(Kind.TASK)
+        tasks, _ = await self._client.list(TASKS)
+        for raw in tasks:
+            self._feed.task(raw)
+        present = {raw["metadata"]["uid"] for raw in tasks}
+        for key, uid in before.items():
+            if uid not in present:
+                self._feed.gone(key, uid)
         for key in self._cache.everything():
             self._queue.add(key)

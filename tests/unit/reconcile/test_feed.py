@@ -12,7 +12,7 @@ from taskmill.kube.errors import Forbidden, NotFound
 from taskmill.kube.listwatch import Vanished
 from taskmill.plan.world import Limits
 from taskmill.reconcile.cache import Cache, Key, Kind
-from taskmill.reconcile.feed import ROLL_UP_IN, Feed
+from taskmill.reconcile.feed import ROLL_UP_IN, SETTLED, SOON, Feed
 from taskmill.reconcile.queue import WorkQueue
 from taskmill.reconcile.resync import Resync
 from wire.virtual import run_virtually
@@ -175,17 +175,18 @@ async def test_the_end_of_a_namesake_concerns_nobody():
 
 
 class Lists:
-    """A client that can only list."""
+    """A client that can only list Tasks."""
 
-    def __init__(self, tasks, executions, faults=()):
-        self.objects = {True: tasks, False: executions}
+    def __init__(self, tasks, faults=()):
+        self.tasks = tasks
         self.faults = list(faults)
 
     async def list(self, resource, _namespace=None, **_):
+        assert resource == TASKS
         await asyncio.sleep(0)
         if self.faults:
             raise self.faults.pop(0)
-        return [json.loads(json.dumps(b.raw)) for b in self.objects[resource == TASKS]], "9"
+        return [json.loads(json.dumps(b.raw)) for b in self.tasks], "9"
 
 
 def resync(told, client):
@@ -195,18 +196,16 @@ def resync(told, client):
 @virtual
 async def test_a_resync_finds_what_came_and_what_vanished_and_queues_everything():
     told = await filled()
-    later = execution("build-2", uid="two").bare().version(7)
-    await resync(told, Lists([task()], [later])).once()
-    assert told.cache.uid(RUN) is None
-    assert set(await told.keys()) == {TASK, Key(Kind.EXECUTION, "team", "build-2")}
+    await resync(told, Lists([task("later", uid="two").version(7)])).once()
+    assert told.cache.uid(TASK) is None
+    assert set(await told.keys()) == {RUN, Key(Kind.TASK, "team", "later")}
 
 
 @virtual
 async def test_a_resync_keeps_what_was_made_anew_under_an_old_name():
     told = await filled()
-    anew = execution(uid="anew").bare().version(7)
-    await resync(told, Lists([task()], [anew])).once()
-    assert told.cache.uid(RUN) == "anew"
+    await resync(told, Lists([task(uid="anew").version(7)])).once()
+    assert told.cache.uid(TASK) == "anew"
 
 
 def test_the_first_resync_is_tried_until_it_works():
@@ -214,7 +213,7 @@ def test_the_first_resync_is_tried_until_it_works():
     faults = [NotFound(404, "NotFound", "no kind"), Forbidden(403, "Forbidden", "no")]
 
     async def run():
-        client = Lists([task()], [], faults)
+        client = Lists([task()], faults)
         await resync(told, client).run(every=1.0, until_done=True)
         return asyncio.get_running_loop().time()
 
@@ -232,14 +231,42 @@ async def test_a_swarm_of_changes_of_a_big_plan_is_one_look():
     looks = []
     for version in (2, 3, 4):
         for number in range(40):
-            told.feed.job(job(uid=f"job-{number}", step=f"step-{number}").version(version).raw)
+            built = job(uid=f"job-{number}", step=f"step-{number}").version(version)
+            told.feed.job(built.started(version).raw)
         looks += await told.keys(within=0.001)
     looks += await told.keys()
     assert looks == [RUN]
 
 
 @virtual
-async def test_a_change_of_a_small_plan_is_looked_at_immediately():
+async def test_an_end_is_looked_at_immediately_and_what_leads_to_it_together():
+    told = await filled()
+    told.feed.job(job().version(2).started().raw)
+    assert await told.keys(within=SOON / 2) == []
+    told.feed.job(job().version(3).started(1).raw)
+    assert await told.keys(within=SOON) == [RUN]
+    told.feed.pod(pod().version(4).exited(0).raw)
+    assert await told.keys(within=0) == [RUN]
+
+
+@virtual
+async def test_what_has_its_verdict_is_tidied_up_in_its_own_time():
+    told = await filled()
+    told.feed.execution(execution().bare().version(2).ended().raw)
+    await told.keys()
+    told.feed.pod(pod().version(3).exited(0).raw)
+    assert await told.keys(within=SETTLED / 2) == []
+    told.feed.job(job().version(4).complete().raw)
+    assert await told.keys(within=SETTLED) == [RUN]
+
+
+@virtual
+async def test_a_new_version_that_says_nothing_else_concerns_nobody():
     told = await filled()
     told.feed.job(job().version(2).raw)
-    assert await told.keys(within=0) == [RUN]
+    told.feed.pod(pod().running().version(2).raw)
+    assert await told.keys() == []
+    # But it is the newest: what is older is told no more.
+    told.feed.pod(pod().version(1).raw)
+    assert await told.keys() == []
+    assert told.cache.execution_world(RUN, Limits()).pods[0].main.started_at
