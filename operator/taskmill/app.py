@@ -46,11 +46,10 @@ async def run(settings: Settings, credentials: Credentials) -> None:
     _listen(told)
     log.info("taskmill %s starts as %s", metadata.version("taskmill"), settings.identity)
     async with contextlib.AsyncExitStack() as stack:
-        answers = health.Answers()
         client = await stack.enter_async_context(KubeClient(credentials))
         engine = Engine(
             client,
-            await stack.enter_async_context(KubeClient(credentials, on_request=answers.note)),
+            await stack.enter_async_context(KubeClient(credentials)),
             namespace=settings.namespace,
             identity=settings.identity,
             limits=settings.limits,
@@ -61,7 +60,6 @@ async def run(settings: Settings, credentials: Credentials) -> None:
                 lambda: "it is ending" if told.is_set() else "",
                 engine.trouble,
                 lambda: "" if watched.is_set() else "Tasks are not watched yet",
-                answers.trouble,
             )
             port = await stack.enter_async_context(health.serve(settings.health_address, *checks))
             log.info("health is told on port %d", port)

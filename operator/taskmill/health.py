@@ -4,43 +4,19 @@ An answer proves that the event loop turns; the process ends when an essential p
 So /healthz depends on nothing else, least of all on how much there is to do.
 """
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
 from aiohttp import web
 
-from taskmill.kube.resources import Resource
 from taskmill.settings import Address, SettingsError
 
 UNAVAILABLE = 503
 PATIENCE = 1.0
 """Seconds that a probe under way has when the operator ends."""
-SILENCE = 10.0
-"""Seconds without an answer to the Lease's requests, which are sent every two."""
 
 Check = Callable[[], str]
 """Why this process is not ready; "" when it is."""
-
-
-class Answers:
-    """When the API server last answered, whatever it said; belongs to the running event loop."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._at: float | None = None
-
-    def note(self, _verb: str, _resource: Resource, code: int, _seconds: float) -> None:
-        """An exchange ended; `code` is 0 when nobody answered."""
-        if code:
-            self._at = self._loop.time()
-
-    def trouble(self) -> str:
-        """Why this is no time to be ready."""
-        if self._at is None:
-            return "the API server has not answered yet"
-        silence = self._loop.time() - self._at
-        return f"no answer from the API server for {silence:.0f} s" if silence > SILENCE else ""
 
 
 @contextlib.asynccontextmanager

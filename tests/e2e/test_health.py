@@ -76,7 +76,7 @@ def test_one_that_stands_by_is_ready_until_the_api_server_is_silent(
     replica.way.hangs = re.compile("")
     code, words = user.wait(lambda: (p := probe(replica, "/readyz"))[0] != 200 and p, within=60)
     assert code == 503
-    assert re.fullmatch(r"no answer from the API server for \d+ s\n", words)
+    assert re.fullmatch(r"the Lease could not be read or renewed for \d+ s: .+\n", words)
     assert probe(replica, "/healthz") == (200, "ok\n")
     replica.way.heals()
     user.wait(lambda: probe(replica, "/readyz") == (200, "ok\n"))

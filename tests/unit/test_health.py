@@ -18,7 +18,6 @@ import aiohttp
 import pytest
 
 from taskmill import health
-from taskmill.kube.client import LEASES
 from taskmill.plan.world import Limits
 from taskmill.reconcile import engine
 from taskmill.reconcile.cache import Key, Kind
@@ -58,22 +57,6 @@ async def test_a_port_in_use_is_a_wrong_setting():
         with pytest.raises(SettingsError, match=words):
             async with health.serve(Address("127.0.0.1", port)):
                 pass
-
-
-def test_an_api_server_that_does_not_answer_is_told():
-    async def main():
-        answers = health.Answers()
-        assert answers.trouble() == "the API server has not answered yet"
-        answers.note("get", LEASES, 0, 0.1)
-        assert answers.trouble()
-        answers.note("get", LEASES, 500, 0.1)
-        await asyncio.sleep(10)
-        assert answers.trouble() == ""
-        answers.note("get", LEASES, 0, 3.0)
-        await asyncio.sleep(1)
-        assert answers.trouble() == "no answer from the API server for 11 s"
-
-    run_virtually(main())
 
 
 class Silent:

@@ -32,5 +32,5 @@ def test_whatever_came_in_may_go_out(thing):
 
 @pytest.mark.parametrize("data", [b"", b"{", b'{"a":1}x', b"\xff"])
 def test_what_is_no_json_is_a_value_error(data):
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError):  # noqa: PT011 (the words are the library's)
         codec.decode(data)

@@ -44,9 +44,9 @@ class Elector:
     namespace: str
     name: str
     identity: str
-    duration: float = 15.0
-    renew_deadline: float = 10.0
-    retry: float = 2.0
+    duration: float = 11.0
+    renew_deadline: float = 8.5
+    retry: float = 1.5
     on_lead: Callable[[], None] | None = None
     on_lose: Callable[[], None] | None = None
     clock: Callable[[], float] = time.monotonic
@@ -60,15 +60,24 @@ class Elector:
         self._record_at = -math.inf
         self._told = False  # what the callbacks were last told
         self._alarm: asyncio.TimerHandle | None = None
-        self._failing = False
+        self._failing = ""  # why the last round did not work
+        self._worked_at = math.inf  # when one did
 
     @property
     def is_leader(self) -> bool:
         """Whether nobody else can be; never true renew_deadline after the last renewal began."""
         return self.clock() < self._valid_until
 
+    def trouble(self) -> str:
+        """What has kept us from the Lease for longer than it lasts; "" when nothing has."""
+        since = self.clock() - self._worked_at
+        if since <= self.duration:
+            return ""
+        return f"the Lease could not be read or renewed for {since:.0f} s: {self._failing}"
+
     async def run(self) -> None:
         """Until cancelled; then the Lease is released, so that another need not wait."""
+        self._worked_at = self.clock()
         try:
             while True:
                 failed = not await self._try_round()
@@ -82,11 +91,13 @@ class Elector:
             await self._round()
         except _TROUBLE as error:
             self._mine = None  # perhaps not what the server has: read it next time
-            if not self._failing and not isinstance(error, (Conflict, AlreadyExists)):
-                self._failing = True
-                logger.warning("Lease %s: %s", self.name, str(error) or "no answer in time")
+            if not isinstance(error, (Conflict, AlreadyExists)):
+                words = str(error) or "no answer in time"
+                if not self._failing:
+                    logger.warning("Lease %s: %s", self.name, words)
+                self._failing = words
             return False
-        self._failing = False
+        self._failing, self._worked_at = "", self.clock()
         return True
 
     async def _round(self) -> None:

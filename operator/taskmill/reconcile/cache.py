@@ -117,6 +117,8 @@ class Memory:
     """For what they were."""
     tried: Tried | None = None
     written_at: datetime | None = None
+    logged: tuple[str | None, str | None] | None = None
+    """Phase and reason that the log has told of, or that were there when it was met first."""
 
     def forget_answers(self) -> None:
         """Whatever was asked about Jobs and pods has to be asked anew."""

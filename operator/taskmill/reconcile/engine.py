@@ -119,7 +119,7 @@ class Engine:
             silence = 0.0 if watch.seen_at is None else now - watch.seen_at
             if silence > LONGEST_SILENCE:
                 return f"the watch of {watch.resource} has been silent for {silence:.0f} s"
-        return ""
+        return self._elector.trouble()
 
     async def _fill_and_stand(self) -> None:
         """Read everything there is, before anything is decided; then stand for election."""

@@ -195,6 +195,7 @@ class Reconciler:
                 return
             old, decision = world.execution, executions.decide(world, now)
             self._cache.memory(key).troubles = decision.troubles
+            self._log_state(key, old.meta, old.status)
         else:
             task_world = self._cache.task_world(key, self._limits)
             if task_world is None:
@@ -203,7 +204,7 @@ class Reconciler:
         if decision.status is not None:
             patch = merge_patch(old.status.to_api(), decision.status.to_api())
             await self._store(key, old.meta, patch, now)
-            _log_change(key, old.meta, old.status, decision.status)
+            self._log_state(key, old.meta, decision.status)
         creates = any(isinstance(action, Creation) for action in decision.actions)
         if creates and await self._reread(key, old.meta):
             return
@@ -249,6 +250,27 @@ class Reconciler:
                 if isinstance(error, Unreachable):
                     raise error
         return errors
+
+    def _log_state(self, key: Key, meta: Meta, status: Status) -> None:
+        """A line for each state of an execution; never its sentences, which quote what it printed.
+
+        Asked before each write, too: the one before may have been stored and not answered.
+        """
+        if not isinstance(status, TaskExecutionStatus):
+            return
+        memory, state = self._cache.memory(key), (status.phase, status.reason)
+        known, memory.logged = memory.logged, state
+        if known is None or known == state:
+            return
+        fields = {
+            "kind": key.kind.value,
+            "namespace": key.namespace,
+            "name": key.name,
+            "uid": meta.uid,
+            "phase": status.phase or "",
+            "reason": status.reason or "",
+        }
+        log.info("state changed", extra={"fields": fields})
 
     # -- writes --
 
@@ -580,23 +602,6 @@ class Reconciler:
             self._queue.add(rival)
         if task := self._cache.task_of(key):
             self._queue.add_in(task, ROLL_UP_IN)
-
-
-def _log_change(key: Key, meta: Meta, old: Status, new: Status) -> None:
-    """A line for each state of an execution; never its sentences, which quote what it printed."""
-    if not (isinstance(old, TaskExecutionStatus) and isinstance(new, TaskExecutionStatus)):
-        return
-    if (old.phase, old.reason) == (new.phase, new.reason):
-        return
-    fields = {
-        "kind": key.kind.value,
-        "namespace": key.namespace,
-        "name": key.name,
-        "uid": meta.uid,
-        "phase": new.phase or "",
-        "reason": new.reason or "",
-    }
-    log.info("state changed", extra={"fields": fields})
 
 
 def _is_gone(error: ApiError | UnknownOutcome) -> bool:

@@ -24,6 +24,7 @@ class Resync:
         self._cache = cache
         self._feed = feed
         self._queue = queue
+        self._complaint = ""
 
     async def run(self, *, every: float, until_done: bool = False) -> None:
         """Do it now and `every` so many seconds; `until_done`: only until it worked once."""
@@ -33,15 +34,17 @@ class Resync:
             await asyncio.sleep(every)
 
     async def _tried(self) -> bool:
+        complaint = ""
         try:
             await self.once()
         except NotFound:
-            log.warning("the CustomResourceDefinitions are not installed: kubectl apply -f crds/")
-            return False
+            complaint = "the CustomResourceDefinitions are not installed: kubectl apply -f crds/"
         except ApiError as error:
-            log.warning("cannot read Tasks: %s", error)
-            return False
-        return True
+            complaint = f"cannot read Tasks: {error}"
+        if complaint and complaint != self._complaint:
+            log.warning("%s", complaint)
+        self._complaint = complaint
+        return not complaint
 
     async def once(self) -> None:
         """Read all Tasks anew. Raises `ApiError`."""

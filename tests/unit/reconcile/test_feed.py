@@ -208,17 +208,21 @@ async def test_a_resync_keeps_what_was_made_anew_under_an_old_name():
     assert told.cache.uid(TASK) == "anew"
 
 
-def test_the_first_resync_is_tried_until_it_works():
+def test_the_first_resync_is_tried_until_it_works_and_says_once_what_keeps_it(caplog):
     told = Told()
-    faults = [NotFound(404, "NotFound", "no kind"), Forbidden(403, "Forbidden", "no")]
+    missing, refused = NotFound(404, "NotFound", "no kind"), Forbidden(403, "Forbidden", "no")
+    faults = [missing, missing, refused, refused]
 
     async def run():
         client = Lists([task()], faults)
         await resync(told, client).run(every=1.0, until_done=True)
         return asyncio.get_running_loop().time()
 
-    assert run_virtually(run()) == 2.0
+    assert run_virtually(run()) == 4.0
     assert told.cache.uid(TASK) == TASK_UID
+    first, second = (record.getMessage() for record in caplog.records)
+    assert first == "the CustomResourceDefinitions are not installed: kubectl apply -f crds/"
+    assert second.startswith("cannot read Tasks: ")
 
 
 @virtual

@@ -451,7 +451,8 @@ async def test_a_throttled_pass_waits_as_long_as_it_is_told():
 
 
 @virtual
-async def test_a_status_write_with_an_unknown_outcome_is_not_lost_and_not_doubled():
+async def test_a_status_write_with_an_unknown_outcome_is_not_lost_not_doubled_and_logged(caplog):
+    caplog.set_level("INFO")
     async with operator() as op:
         op.applies(execution())
         await soon()
@@ -460,6 +461,8 @@ async def test_a_status_write_with_an_unknown_outcome_is_not_lost_and_not_double
         await soon(5)
         assert op.status()["phase"] == "Running"
         assert op.status()["statusVersion"] == 1
+        told = [r for r in caplog.records if r.getMessage() == "state changed"]
+        assert [record.fields["phase"] for record in told] == ["Running"]
 
 
 @virtual
