@@ -1432,12 +1432,27 @@ def test_before_a_start_timeout_decides_its_events_are_read_if_this_process_has_
     waits = (job().started(), pod().on(seconds=1))
     before = world(execution().runs(startTimeout="10s"), *waits, asked=())
     assert set(deeds(decided(before, 12))) == {
-        ReadChildren(f"StartFailed {JOB_UID}", DUE),
+        ReadChildren(f"StartFailed {JOB_UID} {at():%FT%T}", DUE),
         ReadEvents(POD_UID),
     }
     missing = event("FailedMount", 'MountVolume.SetUp failed: secret "none" not found', 5)
     told = world(execution().runs(startTimeout="10s"), *waits, events=[missing], events_at=12)
     assert verdict(decided(told, 12))[1] == Reason.MOUNT_FAILED
+
+
+def questions(decision):
+    return [deed.why for deed in deeds(decision) if isinstance(deed, ReadChildren)]
+
+
+def test_the_clocks_of_a_job_that_is_resumed_are_asked_about_anew():
+    waits = execution().runs(queueTimeout="10s")
+    first = world(waits, job().started(), asked=())
+    (asked,) = questions(decided(first, 11))
+    resumed = job().started(20).condition("Suspended", "False", "JobResumed", seconds=20)
+    again = replace(first, jobs=(resumed.facts,), asked={asked})
+    assert questions(decided(again, 25)) == []
+    (anew,) = questions(decided(again, 31))
+    assert anew != asked
 
 
 FAR = "9999-12-31T23:59:59Z"

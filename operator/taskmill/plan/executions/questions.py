@@ -35,7 +35,9 @@ def ask_before(
     """Before a clock decides: whether it has ended in time, and a watch is behind."""
     if recorded(known) or ending.reason in STOPPED or attempt.job is None:
         return None
-    why = ending.reason if this.whole else f"{ending.reason} {attempt.job.uid}"
+    job = attempt.job
+    # The clocks of a Job that is resumed begin anew.
+    why = ending.reason if this.whole else f"{ending.reason} {job.uid} {job.queued_at:%FT%T}"
     if why in this.world.asked:
         return None
     actions: tuple[Action, ...] = (ReadChildren(why, DUE),)
