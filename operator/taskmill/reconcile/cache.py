@@ -355,7 +355,8 @@ class Cache:
 
     def memory(self, key: Key) -> Memory:
         """Notes of this process about an object; they go with it."""
-        return self._memories.setdefault(key, Memory())
+        known = key in self._tasks or key in self._executions
+        return self._memories.setdefault(key, Memory()) if known else Memory()
 
     def execution_world(self, key: Key, limits: Limits) -> ExecutionWorld | None:
         """The picture of one execution; None when it is gone."""

@@ -70,7 +70,8 @@ class Feed:
         task, rivals = self._cache.task_of(key), self._cache.rivals_of(key)
         others = self._cache.waiting_for(key)
         if self._cache.drop(key, uid):
-            self._add(task, *rivals, *others)
+            # Itself, too: what it was to be looked at for, in a day maybe, is no more.
+            self._add(key, task, *rivals, *others)
 
     def _stirred(self, key: Key | None, *, at_once: bool = False) -> None:
         """Something of an execution has changed."""

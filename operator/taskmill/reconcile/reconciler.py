@@ -585,6 +585,7 @@ class Reconciler:
     def _forget(self, key: Key) -> None:
         """It is gone; whoever looks at it has to look again."""
         others = (
+            key,
             self._cache.task_of(key),
             *self._cache.rivals_of(key),
             *self._cache.waiting_for(key),

@@ -119,15 +119,18 @@ async def test_a_job_that_is_gone_concerns_its_execution(last):
 @virtual
 async def test_an_execution_that_is_gone_concerns_its_task():
     told = await filled()
+    told.queue.add_in(RUN, 86_400)
     told.feed.gone(RUN, EXECUTION_UID)
-    assert await told.keys() == [TASK]
+    # Nor does its own look, a day later, stay in the queue.
+    assert await told.keys() == [RUN, TASK]
+    assert len(told.queue) == 0
 
 
 @virtual
 async def test_a_task_that_is_gone_concerns_its_executions():
     told = await filled()
     told.feed.gone(TASK, TASK_UID)
-    assert await told.keys() == [RUN]
+    assert await told.keys() == [TASK, RUN]
 
 
 @virtual
@@ -144,7 +147,7 @@ async def test_a_task_concerns_all_that_depends_on_it_and_what_of_that_has_not_e
     told.feed.task(task().raw)
     assert await told.keys() == [TASK, middle, top, Key(Kind.EXECUTION, "team", "run")]
     told.feed.gone(TASK, TASK_UID)
-    assert await told.keys() == [middle, top, Key(Kind.EXECUTION, "team", "run")]
+    assert await told.keys() == [TASK, middle, top, Key(Kind.EXECUTION, "team", "run")]
 
 
 @pytest.mark.parametrize(("policy", "concerned"), [("Queue", True), ("Allow", False)])
@@ -161,7 +164,7 @@ async def test_a_run_concerns_those_that_wait_for_the_same_slot(policy, concerne
     told.feed.execution(first.version(2).ended().raw)
     assert await told.keys() == [Key(Kind.EXECUTION, "team", "a"), *other, TASK]
     told.feed.gone(Key(Kind.EXECUTION, "team", "a"), "a")
-    assert await told.keys() == [TASK, *other]
+    assert await told.keys() == [Key(Kind.EXECUTION, "team", "a"), TASK, *other]
 
 
 @virtual
@@ -198,7 +201,7 @@ async def test_a_resync_finds_what_came_and_what_vanished_and_queues_everything(
     told = await filled()
     await resync(told, Lists([task("later", uid="two").version(7)])).once()
     assert told.cache.uid(TASK) is None
-    assert set(await told.keys()) == {RUN, Key(Kind.TASK, "team", "later")}
+    assert set(await told.keys()) == {TASK, RUN, Key(Kind.TASK, "team", "later")}
 
 
 @virtual
