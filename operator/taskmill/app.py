@@ -20,6 +20,7 @@ from taskmill import health
 from taskmill.handlers import watch_tasks
 from taskmill.kube.auth import Credentials
 from taskmill.kube.client import KubeClient
+from taskmill.log import words
 from taskmill.reconcile.engine import Engine
 from taskmill.settings import Settings
 
@@ -100,7 +101,7 @@ async def _keep_watching(
                 took_signals=lambda: _listen(told),
             )
         except Exception as error:  # noqa: BLE001 - whatever it was, the rest goes on
-            log.warning("Kopf has ended, and watches Tasks anew: %s", error)
+            log.warning("Kopf has ended, and watches Tasks anew: %s", words(error))
         await asyncio.sleep(AGAIN)
         # It needs the kind to be there, and will tell nothing of what vanished meanwhile.
         await engine.read_tasks()

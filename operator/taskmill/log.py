@@ -33,6 +33,9 @@ def configure(level: str, form: str = "text") -> None:
     logging.getLogger("kopf").setLevel(logging.ERROR)
     # It repeats each failed request; ours say what follows from it.
     logging.getLogger("kopf._cogs.clients").setLevel(logging.CRITICAL)
+    # What ends Kopf is told by whoever starts it again, in a line.
+    for name in ("orchestration", "running"):
+        logging.getLogger(f"kopf._core.reactor.{name}").setLevel(logging.CRITICAL)
 
 
 def words(error: BaseException) -> str:

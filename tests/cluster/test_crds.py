@@ -481,6 +481,11 @@ def of_execution() -> Iterator[Refusal]:
     yield Refusal(kind, f"{step}.task", "Required value", {f"{step}.task": GONE})
     yield Refusal(kind, "spec.desiredPhase", "must be Stopped", {"spec.desiredPhase": "Running"})
     yield from moment(kind, "spec.deadline")
+    # Of the format, but nothing that CEL can read: it could never be updated.
+    odd = "Invalid date-time formatted string 2026-11-24t12:00:00z"
+    yield Refusal(kind, "spec", odd, {"spec.deadline": "2026-11-24t12:00:00z"})
+    never = {"spec.deadline": "0000-01-01T00:00:00Z"}
+    yield Refusal(kind, "spec.deadline", "deadline must be a moment", never)
     yield from edits_of_execution()
 
 

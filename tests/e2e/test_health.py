@@ -138,6 +138,7 @@ def test_an_answer_that_ends_kopf_ends_nothing_else(leader: Replica, user: User)
     assert user.end_of("after")["status"]["phase"] == "Succeeded"
     assert leader.process.stop() == 0
     assert "a bug in taskmill" not in leader.process.written()
+    assert "Traceback" not in leader.process.written()
 
 
 MARKER = "tOp-sEcReT"

@@ -37,7 +37,8 @@ OURS = logging.getLogger("taskmill.somewhere")
 @pytest.fixture(params=["text", "json"])
 def written(request):
     """The log at its most talkative, as if it were standard error."""
-    names = ("", "taskmill", "kopf", "kopf._cogs.clients")
+    reactor = [f"kopf._core.reactor.{name}" for name in ("orchestration", "running")]
+    names = ("", "taskmill", "kopf", "kopf._cogs.clients", *reactor)
     before = [(logging.getLogger(name), logging.getLogger(name).level) for name in names]
     handlers = logging.getLogger().handlers
     log.configure("DEBUG", request.param)

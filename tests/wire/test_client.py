@@ -389,3 +389,27 @@ async def test_leaving_a_watch_early_closes_its_connection(client, server):
     await anext(stream)
     await stream.aclose()
     await asyncio.wait_for(left.wait(), 5)
+
+
+async def test_the_connections_of_a_burst_are_not_kept_in_use(client, server):
+    together, seen = asyncio.Barrier(5), []
+
+    def handler(wait):
+        async def answers(request):
+            seen.append(id(request.transport))
+            if wait:
+                await together.wait()
+            return web.json_response(JOB)
+
+        return answers
+
+    for _ in range(5):
+        server.once("get", handler(wait=True))
+    await asyncio.gather(*(client.get(JOBS, "ns", "a") for _ in range(5)))
+    assert len(set(seen)) == 5
+    seen.clear()
+    for _ in range(10):
+        server.once("get", handler(wait=False))
+        await client.get(JOBS, "ns", "a")
+    # The others grow idle, and are closed.
+    assert len(set(seen)) == 1

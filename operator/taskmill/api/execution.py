@@ -102,6 +102,12 @@ class TaskExecutionSpec(Model):
         ),
         _immutable("taskRef"),
         _immutable("plan", and_same=_SAME_PLAN_ENV_ORDER),
+        # The format lets more pass than CEL can read, and then no update would any more.
+        Cel(
+            rule="!has(self.deadline) || self.deadline > timestamp('0001-01-01T00:00:00Z')",
+            message="deadline must be a moment, for example 2026-11-24T12:00:00Z",
+            field_path=".deadline",
+        ),
         _immutable("deadline"),
         _immutable("env", and_same=_SAME_ENV_ORDER),
         _immutable("args"),

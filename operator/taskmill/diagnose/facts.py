@@ -235,7 +235,9 @@ def parse_job(raw: Raw, *, step_label: str, attempt_label: str) -> Job | None:
         created_at=created_at,
         queued_at=(turned and turned.at) or created_at,
         deleting="deletionTimestamp" in meta,
-        suspended=spec.get("suspend") is True,
+        # What is resumed counts as suspended until its controller has taken note: only then does
+        # it say when it started anew.
+        suspended=spec.get("suspend") is True or ("Suspended", "True") in conditions,
         started_at=_time(status, "startTime"),
         deadline_seconds=_int(spec, "activeDeadlineSeconds"),
         failed=failed or _note(conditions, "FailureTarget", "True"),

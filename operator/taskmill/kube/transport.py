@@ -50,6 +50,18 @@ class Call:
         return f"{self.verb} {self.path}"
 
 
+class _Connector(aiohttp.TCPConnector):
+    """Takes the connection that was used last: those of a burst grow idle, and are closed.
+
+    aiohttp takes the one unused for longest, and so keeps all of them in use for ever.
+    """
+
+    async def _get(self, key: Any, traces: Any) -> Any:
+        if known := self._conns.get(key):
+            known.rotate(1)
+        return await super()._get(key, traces)
+
+
 class Transport:
     """An HTTP session to the server of these credentials; open it, and close it."""
 
@@ -71,7 +83,7 @@ class Transport:
     def open(self) -> None:
         """Needs a running event loop; requests come after this."""
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),  # a watch must never queue behind writes
+            connector=_Connector(limit=0),  # a watch must never queue behind writes
             headers={"User-Agent": f"taskmill/{metadata.version('taskmill')}"},
         )
 

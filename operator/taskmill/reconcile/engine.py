@@ -20,8 +20,6 @@ from taskmill.reconcile.resync import Resync
 log = logging.getLogger(__name__)
 
 WORKERS = 32
-FIRST_SYNC_EVERY = 1.0
-"""Seconds between two tries to read everything before the first pass."""
 RESYNC_EVERY = 600.0
 """Seconds between two looks at everything, for what no watch told."""
 LONGEST_SILENCE = 150.0
@@ -103,7 +101,7 @@ class Engine:
 
     async def read_tasks(self) -> None:
         """Read all Tasks anew, as soon as the API server lets us."""
-        await self._sync.run(every=FIRST_SYNC_EVERY, until_done=True)
+        await self._sync.now()
 
     async def drain(self, *, within: float) -> None:
         """Begin no more passes, and give those under way so many seconds to end."""

@@ -328,7 +328,7 @@ class Reconciler:
             case DeleteExecution(name, execution_uid):
                 await self._delete_execution(key, name, execution_uid)
             case TryJob(body, generation):
-                await self._try_job(key, body, generation, now)
+                await self._try_job(key, meta, body, generation, now)
             case _:
                 assert_never(action)
 
@@ -382,7 +382,9 @@ class Reconciler:
             for one in (key, *self._cache.rivals_of(key)):
                 self._queue.add(one)
 
-    async def _try_job(self, key: Key, body: JsonObject, generation: int, now: datetime) -> None:
+    async def _try_job(
+        self, key: Key, meta: Meta, body: JsonObject, generation: int, now: datetime
+    ) -> None:
         """Only what the manifest is to blame for counts: there may be room or rights later."""
         self._check_leading()
         message = ""
@@ -398,7 +400,8 @@ class Reconciler:
             # A webhook with side effects refuses every dry run, whatever it is of.
             blames = answer.kind is Refusal.FINAL and "dry run" not in answer.message
             message = answer.message if blames else ""
-        self._cache.memory(key).tried = Tried(generation, message, now)
+        if self._cache.uid(key) == meta.uid:
+            self._cache.memory(key).tried = Tried(generation, message, now)
 
     async def _create(
         self, resource: Resource, key: Key, body: JsonObject, owner: str, now: datetime

@@ -15,6 +15,9 @@ from taskmill.reconcile.queue import WorkQueue
 
 log = logging.getLogger(__name__)
 
+AGAIN = 1.0
+"""Seconds between two tries."""
+
 
 class Resync:
     """Reads all Tasks, mends the cache, and has every key passed over."""
@@ -26,12 +29,18 @@ class Resync:
         self._queue = queue
         self._complaint = ""
 
-    async def run(self, *, every: float, until_done: bool = False) -> None:
-        """Do it now and `every` so many seconds; `until_done`: only until it worked once."""
+    async def now(self) -> None:
+        """Do it, as soon as the API server lets us."""
         while True:
-            if await self._tried() and until_done:
+            if await self._tried():
                 return
+            await asyncio.sleep(AGAIN)
+
+    async def run(self, *, every: float) -> None:
+        """Do it again and again, so many seconds apart."""
+        while True:
             await asyncio.sleep(every)
+            await self._tried()
 
     async def _tried(self) -> bool:
         complaint = ""

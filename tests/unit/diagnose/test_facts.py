@@ -87,6 +87,12 @@ def test_the_deadline_of_a_job_is_read(written, read):
     assert built.facts.deadline_seconds is None
 
 
+def test_a_job_that_is_resumed_counts_as_suspended_until_its_controller_knows():
+    built = job().started(0).condition("Suspended", "True", "JobSuspended")
+    assert built.facts.suspended
+    assert not built.condition("Suspended", "False", "JobResumed").facts.suspended
+
+
 def test_a_job_is_read():
     read = job("j", uid="u", step="test", attempt=3).created(4).suspended().facts
     assert (read.name, read.uid, read.step, read.attempt) == ("j", "u", "test", 3)

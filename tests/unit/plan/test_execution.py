@@ -1427,6 +1427,26 @@ def test_a_job_that_was_never_seen_is_looked_for_before_it_counts_as_deleted():
     assert verdict(decided(replace(behind, asked={f"Job {JOB}"}), 2))[1] == Reason.DELETED
 
 
+def test_of_a_pod_that_was_taken_away_it_is_asked_whether_its_job_was_suspended():
+    """The watch of pods may be ahead of the one of Jobs."""
+    before = world(job().started(), pod().running(1).deleted(5), gone=[POD_UID], asked=())
+    why = f"end of {POD_UID}"
+    assert deeds(decided(before, 6)) == (ReadChildren(why, SIGHT),)
+    asked = replace(before, asked={why})
+    assert verdict(decided(asked, 6))[1] == Reason.DELETED
+    suspended = replace(asked, jobs=(job().started().suspended().facts,))
+    assert decided(suspended, 6).status.phase is Phase.PENDING
+
+
+def test_before_the_deadline_decides_it_is_asked_whether_another_process_made_the_job():
+    before = world(execution().deadline(10), asked=())
+    assert deeds(decided(before, 11)) == (ReadChildren("DeadlineExceeded", DUE),)
+    asked = replace(before, asked={"DeadlineExceeded"})
+    assert verdict(decided(asked, 11))[1] == Reason.DEADLINE_EXCEEDED
+    found = replace(asked, jobs=(job().started().facts,), pods=(pod().exited(0, end=5).facts,))
+    assert decided(found, 11).status.phase is Phase.SUCCEEDED
+
+
 def test_before_a_start_timeout_decides_its_events_are_read_if_this_process_has_not():
     """Another one may have heard of a Secret that is missing, and died with that."""
     waits = (job().started(), pod().on(seconds=1))

@@ -218,7 +218,7 @@ def test_the_first_resync_is_tried_until_it_works_and_says_once_what_keeps_it(ca
 
     async def run():
         client = Lists([task()], faults)
-        await resync(told, client).run(every=1.0, until_done=True)
+        await resync(told, client).now()
         return asyncio.get_running_loop().time()
 
     assert run_virtually(run()) == 4.0

@@ -1201,6 +1201,29 @@ async def test_a_dry_run_without_an_answer_holds_up_nobody():
 
 
 @virtual
+async def test_the_answer_of_a_dry_run_does_not_outlive_its_task():
+    def wrong():
+        return task().spec(podTemplate={"spec": {"nodeSelector": {"a": "b"}}})
+
+    async with operator() as op:
+
+        def goes_away():
+            raw = op.server.objects.pop((TASKS, "build"))
+            op.feed.gone(Key(Kind.TASK, "team", "build"), raw["metadata"]["uid"])
+
+        op.server.meets("try", JOBS, goes_away)
+        op.server.fault("try", JOBS, Invalid(422, "Invalid", "unknown field nodeSelektor"))
+        op.applies(wrong())
+        await soon(2)
+        again = wrong()
+        again.raw["metadata"]["uid"] = "another"
+        op.applies(again)
+        await soon(5)
+        assert len([r for r in op.server.requests if r[0] == "try"]) == 2
+        assert "Rejected" not in str(op.server.find(TASKS, "build").get("status"))
+
+
+@virtual
 async def test_what_was_restored_to_an_earlier_version_is_no_hot_loop():
     async with operator() as op:
         op.applies(execution())

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from taskmill.api.execution import StepStatus
+from taskmill.api.reasons import Reason
 from taskmill.diagnose.ends import is_unexplained
 from taskmill.diagnose.facts import Pod
 from taskmill.diagnose.finding import Stage
@@ -32,12 +33,18 @@ END_LATE = timedelta(seconds=5)
 def ask_before(
     this: Round, attempt: Attempt, known: StepStatus | None, ending: Ending
 ) -> Standing | None:
-    """Before a clock decides: whether it has ended in time, and a watch is behind."""
-    if recorded(known) or ending.reason in STOPPED or attempt.job is None:
+    """Before a clock decides: whether it has ended in time, and a watch is behind.
+
+    Also of an attempt that has no Job: another process may have made it.
+    """
+    if recorded(known) or ending.reason in STOPPED:
         return None
-    job = attempt.job
-    # The clocks of a Job that is resumed begin anew.
-    why = ending.reason if this.whole else f"{ending.reason} {job.uid} {job.queued_at:%FT%T}"
+    why, job = str(ending.reason), attempt.job
+    if this.whole is None:
+        if job is None:
+            return None
+        # The clocks of a Job that is resumed begin anew.
+        why = f"{why} {job.uid} {job.queued_at:%FT%T}"
     if why in this.world.asked:
         return None
     actions: tuple[Action, ...] = (ReadChildren(why, DUE),)
@@ -62,7 +69,8 @@ def await_words(this: Round, attempt: Attempt, known: StepStatus | None) -> Stan
     if pod is None:
         return _await_sight(this, attempt, known, held)
     return (
-        _await_log(this, pod, held)
+        _await_suspension(this, attempt, held)
+        or _await_log(this, pod, held)
         or _await_end(this, pod, held)
         or (None if recorded(known) else _await_event(this, pod, held))
     )
@@ -81,6 +89,17 @@ def _await_sight(
     if not why or why in this.world.asked:
         return None
     return replace(held, actions=(ReadChildren(why, SIGHT),))
+
+
+def _await_suspension(this: Round, attempt: Attempt, held: Standing) -> Standing | None:
+    """Whether its Job was suspended: the watch of pods may be ahead of that of Jobs."""
+    job, pod = attempt.job, attempt.pod
+    if job is None or pod is None or attempt.finding.reason is not Reason.DELETED:
+        return None
+    if job.deleting or job.uid in this.world.gone:
+        return None
+    why = f"end of {pod.uid}"
+    return None if why in this.world.asked else replace(held, actions=(ReadChildren(why, SIGHT),))
 
 
 def _await_log(this: Round, pod: Pod, held: Standing) -> Standing | None:

@@ -211,7 +211,8 @@ def _unmade(
     if ending is None and (wrong := outputs.missing(step.task, written)):
         ending = Ending(Reason.INVALID_TASK, f"step {step.id}: {wrong}", now)
     if ending:
-        return _failed(this, attempt, known, ending, failing=failing)
+        asks = ask_before(this, attempt, known, ending)
+        return asks or _failed(this, attempt, known, ending, failing=failing)
     standing = _goes_on(this, attempt, known, trouble)
     if this.world.execution.meta.deleting or not this.world.owner_alive:
         # The garbage collector is on its way: nothing new is made, what runs still ends in time.
@@ -251,7 +252,8 @@ def _between(this: Round, attempt: Attempt, known: StepStatus, *, failing: bool)
             f" {attempt.number}: {cause}"
         )
         why = Ending(this.whole.reason, words, this.whole.at)
-        return _failed(this, attempt, known, why, failing=failing)
+        asks = ask_before(this, attempt, known, why)
+        return asks or _failed(this, attempt, known, why, failing=failing)
     if known.next_attempt_at and this.moment < known.next_attempt_at:
         words, look_at = _announced(cause, known), known.next_attempt_at
         return Standing(attempt.step, known, attempt, words=words, look_at=look_at)
