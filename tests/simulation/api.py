@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from taskmill.api.meta import rfc3339
@@ -23,12 +24,13 @@ SUBRESOURCE = frozenset({EXECUTIONS, TASKS})
 """Kinds whose status is written apart from the rest."""
 
 
-def refusal(code: int, reason: str, message: str) -> ApiError:
+def refusal(code: int, reason: str, message: str, *causes: Json) -> ApiError:
     """The error that the client makes of such an answer."""
-    return error_from_status({"code": code, "reason": reason, "message": message})
+    status = {"code": code, "reason": reason, "message": message, "details": {"causes": causes}}
+    return error_from_status(status)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Change:
     """One line of the server's history."""
 
@@ -49,6 +51,7 @@ class Change:
         meta = self.new["metadata"]
         return meta["namespace"], meta["name"]
 
+    @cached_property
     def line(self) -> bytes:
         """As a watch sends it."""
         return json.dumps({"type": self.kind, "object": self.new}).encode() + b"\n"
@@ -66,6 +69,16 @@ class Api:
         """Changes up to this version are forgotten."""
         self._logs: dict[Resource, list[Change]] = {}
         self.listeners: list[Callable[[Change], None]] = []
+        self.webhooks: list[Callable[[Resource, Json], Json]] = []
+        """They may change what is created."""
+        self.closing: set[str] = set()
+        """Namespaces that are being deleted."""
+        self.absent: set[str] = set()
+        """Namespaces that are no more."""
+
+    def seconds(self) -> float:
+        """Of the simulation's clock."""
+        return self._clock()
 
     def now(self) -> datetime:
         return EPOCH + timedelta(seconds=self._clock())
@@ -97,12 +110,25 @@ class Api:
 
     # -- writes --
 
+    def demand_namespace(self, resource: Resource, namespace: str, name: str) -> None:
+        """Nothing new belongs into one that goes away."""
+        if namespace in self.absent:
+            raise refusal(404, "NotFound", f'namespaces "{namespace}" not found')
+        if namespace in self.closing:
+            why = f"unable to create new content in namespace {namespace}"
+            message = f'{resource} "{name}" is forbidden: {why} because it is being terminated'
+            cause = {"reason": "NamespaceTerminating", "message": f"namespace {namespace} is going"}
+            raise refusal(403, "Forbidden", message, cause)
+
     def create(
         self, resource: Resource, namespace: str, body: Json, author: str, at: float
     ) -> Json:
         name = body["metadata"]["name"]
+        self.demand_namespace(resource, namespace, name)
         if self.find(resource, namespace, name):
             raise refusal(409, "AlreadyExists", f'{resource} "{name}" already exists')
+        for webhook in self.webhooks:
+            body = webhook(resource, body)
         thing = {key: value for key, value in body.items() if key != "metadata"}
         if resource in SUBRESOURCE:
             thing.pop("status", None)
@@ -209,7 +235,7 @@ class Api:
         self,
         resource: Resource,
         old: Json,
-        finalizers: list[str],
+        finalizers: Sequence[str],
         grace: float,
         author: str,
         at: float,

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from simulation.api import EPOCH, Api, Change, Json, owned_by
@@ -17,12 +18,15 @@ from taskmill.kube.resources import EXECUTIONS, JOBS, PODS, TASKS
 from taskmill.plan import names
 
 TRACKING = "batch.kubernetes.io/job-tracking"
+OVER = {"Complete", "Failed", "FailureTarget"}
 NODES = ("node-1", "node-2")
 LOST_AFTER = 15.0
 TOLERATED = 20.0
 """Seconds for which a pod stays on a node that is lost (300 in real life)."""
 UNSEEN_FINISH = 2.0
 """Seconds between a pod's end and the Job's own conditions."""
+POD_FIRST = 0.5
+"""How often a Job's pod is there before its status says that it has started."""
 EARLY = 0.2
 """How often a pod's phase is told before the end of its container."""
 SIGTERM, SIGKILL = 143, 137
@@ -82,6 +86,10 @@ class Cluster:
     def __post_init__(self) -> None:
         self._made: set[str] = set()
         """uids of Jobs that got their pod."""
+        self._taken: set[str] = set()
+        """uids of pods that a suspended Job gave up: they do not count."""
+        self._watched: dict[str, tuple[str, int]] = {}
+        """Start and deadline of each Job for which a timer is set."""
         self._running: dict[str, Run] = {}
         self._stopping: set[str] = set()
         self.api.listeners.append(self._heard)
@@ -140,7 +148,10 @@ class Cluster:
 
     def _collect(self, uid: str) -> None:
         for resource, thing in self._children(uid):
-            self._delete(resource, thing)
+            self.delete(resource, thing)
+            if resource is PODS:
+                # Its Job is no more: nobody counts it.
+                self._soon(partial(self.api.finalize, PODS, thing, TRACKING, "jobs"))
 
     def _collect_first(self, change: Change) -> None:
         """Foreground: what it owns first, then itself (none of ours blocks its owner)."""
@@ -159,7 +170,8 @@ class Cluster:
         if thing and "deletionTimestamp" in meta and not meta.get("finalizers"):
             self.api.remove(resource, thing, "collector", self.now())
 
-    def _delete(self, resource: Any, thing: Json, author: str = "collector") -> None:
+    def delete(self, resource: Any, thing: Json, author: str = "collector") -> None:
+        """Unless it is gone."""
         meta = thing["metadata"]
         try:
             self.api.delete(
@@ -180,32 +192,67 @@ class Cluster:
             for pod in self._pods_of(uid):
                 self.api.finalize(PODS, pod, TRACKING, "jobs")
             return
-        if "startTime" not in status:
-            self.api.status(JOBS, job, "jobs", startTime=self.api.stamp())
-            self.place.later(
-                job["spec"]["activeDeadlineSeconds"], lambda: self._overdue(namespace, name, uid)
-            )
-            return
         for pod in self._pods_of(uid):
             if "deletionTimestamp" in pod["metadata"] and "nodeName" not in pod["spec"]:
                 self.api.finalize(PODS, pod, TRACKING, "jobs")
+        if "FailureTarget" in conditions:
+            self._count(job, conditions)
+            return
+        if job["spec"].get("suspend"):
+            self._suspend(job, conditions)
+            return
+        resumed = conditions.get("Suspended", {}).get("status") == "True"
+        if resumed or not status.get("startTime"):
+            self._begin(job, conditions)
+            return
+        self._watch_clock(job)
         if uid not in self._made:
-            self._made.add(uid)
             self._create_pod(job)
         else:
             self._count(job, conditions)
 
+    def _begin(self, job: Json, conditions: Json) -> None:
+        """Its clock starts, anew when it was suspended; its pod may be there before it says so."""
+        if job["metadata"]["uid"] not in self._made and self.dice.random() < POD_FIRST:
+            self._create_pod(job)
+        elif "Suspended" in conditions:
+            self._turn(job, conditions, "False", "JobResumed", startTime=self.api.stamp())
+        else:
+            self.api.status(JOBS, job, "jobs", startTime=self.api.stamp())
+
+    def _suspend(self, job: Json, conditions: Json) -> None:
+        """Take its pod away, unless that has ended."""
+        uid = job["metadata"]["uid"]
+        if {"Failed", "Succeeded"} & {pod["status"].get("phase") for pod in self._counted(uid)}:
+            self._count(job, conditions)
+            return
+        self._made.discard(uid)
+        for pod in self._counted(uid):
+            self._taken.add(pod["metadata"]["uid"])
+            self.api.finalize(PODS, pod, TRACKING, "jobs")
+            self.delete(PODS, pod, "jobs")
+        if conditions.get("Suspended", {}).get("status") != "True":
+            self._turn(job, conditions, "True", "JobSuspended")
+
+    def _turn(self, job: Json, conditions: Json, status: str, reason: str, **more: Any) -> None:
+        at = self.api.stamp()
+        new = {"type": "Suspended", "status": status, "reason": reason, "lastTransitionTime": at}
+        all_ = [*({**conditions, "Suspended": new}).values()]
+        self.api.status(JOBS, job, "jobs", conditions=all_, **more)
+
     def _count(self, job: Json, conditions: Json) -> None:
         """Its pod is over, or was taken away."""
-        pods = self._pods_of(job["metadata"]["uid"])
-        phases = {pod["status"].get("phase") for pod in pods}
-        if not pods or "Failed" in phases:
+        phases = {pod["status"].get("phase") for pod in self._counted(job["metadata"]["uid"])}
+        if not phases or "Failed" in phases:
             if "FailureTarget" not in conditions:
                 self._condition(job, "FailureTarget", "BackoffLimitExceeded")
             else:
                 self._finish(job, "Failed", conditions["FailureTarget"]["reason"])
         elif phases == {"Succeeded"}:
             self._finish(job, "Complete", "CompletionsReached")
+
+    def _counted(self, uid: str) -> list[Json]:
+        return [pod for pod in self._pods_of(uid) if pod["metadata"]["uid"] not in self._taken]
 
     def _pods_of(self, uid: str) -> list[Json]:
         return [pod for pod in self.api.all(PODS) if owned_by(pod) == uid]
@@ -235,15 +282,24 @@ class Cluster:
             self.api.finalize(PODS, pod, TRACKING, "jobs")
         self.place.later(UNSEEN_FINISH, lambda: self._condition(job, kind, reason))
 
-    def _overdue(self, namespace: str, name: str, uid: str) -> None:
-        job = self.api.find(JOBS, namespace, name)
-        if job is None or job["metadata"]["uid"] != uid:
+    def _watch_clock(self, job: Json) -> None:
+        """Look when its time is up: once for each start and each deadline."""
+        meta, clock = job["metadata"], _clock(job)
+        if clock and self._watched.get(meta["uid"]) != clock:
+            self._watched[meta["uid"]] = clock
+            due = moment(clock[0]) + clock[1]
+            self.place.later(max(0.0, due - self.now()), lambda: self._overdue(job, clock))
+
+    def _overdue(self, job: Json, clock: tuple[str, int]) -> None:
+        meta = job["metadata"]
+        known = self.api.find(JOBS, meta["namespace"], meta["name"])
+        if known is None or known["metadata"]["uid"] != meta["uid"] or _clock(known) != clock:
             return
-        if {c["type"] for c in (job.get("status") or {}).get("conditions") or ()}:
+        if known["spec"].get("suspend") or OVER & _conditions(known):
             return
-        self._condition(job, "FailureTarget", "DeadlineExceeded")
-        for pod in self._pods_of(uid):
-            self._delete(PODS, pod, "jobs")
+        self._condition(known, "FailureTarget", "DeadlineExceeded")
+        for pod in self._pods_of(meta["uid"]):
+            self.delete(PODS, pod, "jobs")
 
     def _create_pod(self, job: Json) -> None:
         meta, template = job["metadata"], job["spec"]["template"]
@@ -258,7 +314,13 @@ class Cluster:
             "spec": template["spec"],
             "status": {"phase": "Pending"},
         }
-        self.api.create(PODS, meta["namespace"], body, "jobs", self.now())
+        try:
+            self.api.create(PODS, meta["namespace"], body, "jobs", self.now())
+        except ApiError:
+            # Its namespace is being deleted.
+            self._soon(lambda: self._sync_job(meta["namespace"], meta["name"]), mean=3.0)
+        else:
+            self._made.add(meta["uid"])
 
     # -- nodes --
 
@@ -283,7 +345,7 @@ class Cluster:
         for pod in self._on(node):
             if pod["status"].get("phase") not in ("Succeeded", "Failed"):
                 self._pod_condition(pod, "DisruptionTarget", "True", "DeletionByTaintManager")
-                self._delete(PODS, pod, "taints")
+                self.delete(PODS, pod, "taints")
 
     def _back(self, node: str) -> None:
         if self.is_down(node):
@@ -440,6 +502,16 @@ class Cluster:
             self.place.later(0.5, lambda: self._vanish(uid))
             return
         self.api.remove(PODS, pod, "kubelet", self.now())
+
+
+def _conditions(job: Json) -> set[str]:
+    return {c["type"] for c in (job.get("status") or {}).get("conditions") or ()}
+
+
+def _clock(job: Json) -> tuple[str, int] | None:
+    """When it started, and how many seconds it has."""
+    start = (job.get("status") or {}).get("startTime")
+    return (start, job["spec"]["activeDeadlineSeconds"]) if start else None
 
 
 def moment(stamp: str) -> float:

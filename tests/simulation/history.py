@@ -9,26 +9,35 @@ import random
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache, partial
 
 from simulation import loop
 from simulation.api import EPOCH, Api, Json
 from simulation.cluster import NODES, Behaviour, Cluster
-from simulation.loop import SpinError
+from simulation.loop import Process, SpinError
+from simulation.namespaces import Namespaces
 from simulation.net import Place, Weather
 from simulation.operator import Replica
 from simulation.oracle import FINAL, Oracle, Violation
+from simulation.queueing import Queue
 from taskmill.api.meta import API_VERSION, rfc3339
 from taskmill.kube.errors import ApiError
-from taskmill.kube.resources import EXECUTIONS, JOBS, PODS, TASKS
+from taskmill.kube.resources import EXECUTIONS, JOBS, LEASES, PODS, TASKS, Resource
 from taskmill.plan import names
 
-NAMESPACE = "ns"
+Name = tuple[str, str]
+"""Namespace and name."""
 STORM = 60.0
 """Seconds in which things go wrong."""
-END = 240.0
-"""All is long quiet by then: no deadline is later than 60 s after the storm."""
+END = 300.0
+"""All is long quiet by then: no deadline is later than 80 s after the storm, and what is retired
+goes two minutes after its verdict. Nearly always it is quiet sooner, and over."""
+LOOK_EVERY = 5.0
+PATIENT = 0.1
+"""Share of the histories that wait for retirement, too."""
 STEP = {"gracePeriod": "3s"}
 
 
@@ -47,6 +56,7 @@ class Outcome:
 
 def play(seed: int) -> Outcome:
     """Run one history to its end, or to the first broken promise."""
+    _keep_modules()
     gc.disable()
     try:
         return _play(seed)
@@ -56,6 +66,13 @@ def play(seed: int) -> Outcome:
         told, sys.unraisablehook = sys.unraisablehook, lambda _: None
         gc.collect()
         sys.unraisablehook = told
+
+
+@cache
+def _keep_modules() -> None:
+    """What is there before the first history stays: looked at once, not after each of them."""
+    gc.collect()
+    gc.freeze()
 
 
 def _play(seed: int) -> Outcome:
@@ -125,10 +142,20 @@ class History:
         logger = logging.getLogger("taskmill")
         logger.handlers, logger.propagate = [bugs], False
         logger.setLevel(logging.ERROR)
-        done, _ = await asyncio.wait([self.failure], timeout=END)
-        if done:
-            self.failure.result()
+        await self._to_the_end(patient=self.dice.random() < PATIENT)
         self.see.at_the_end()
+
+    async def _to_the_end(self, *, patient: bool) -> None:
+        """Until all is quiet, or it ought to be."""
+        wait = STORM
+        while self.cluster.now() < END:
+            done, _ = await asyncio.wait([self.failure], timeout=wait)
+            if done:
+                self.failure.result()
+            retired = not patient or next(self.api.all(JOBS), None) is None
+            if retired and self.see.settled:
+                return
+            wait = LOOK_EVERY
 
     def _failed(self, _: object, context: dict[str, object]) -> None:
         """An error in the simulation itself; those of processes are their own affair."""
@@ -152,21 +179,33 @@ class History:
 
     def _people(self) -> None:
         dice = self.dice
-        for number in range(dice.choice((0, 1, 1, 2))):
-            name = f"task{number}"
-            self.at(dice.uniform(0, 20), lambda name=name: self._make_task(name))
-            for _ in range(dice.choice((0, 0, 1, 3))):
-                self.at(dice.uniform(5, 50), lambda name=name: self._edit_task(name))
-            if dice.random() < 0.1:
-                self.at(dice.uniform(20, 50), lambda name=name: self._remove(TASKS, name))
-        for number in range(dice.choice((1, 1, 2, 3))):
-            name = f"run{number}"
-            self.at(dice.uniform(0, 20), lambda name=name: self._make_execution(name))
-            for action, share in ((self._stop, 0.2), (self._delete, 0.1), (self._scribble, 0.05)):
-                if dice.random() < share:
-                    self.at(dice.uniform(2, 50), lambda act=action, name=name: act(name))
+        spaces = ("ns", "other") if dice.random() < 0.15 else ("ns",)
+        for space in spaces:
+            self._inhabit(space)
         if dice.random() < 0.35:
             self.at(dice.uniform(3, 50), self._bereave)
+        if dice.random() < 0.1:
+            self.at(dice.uniform(5, 45), lambda: self._raze(dice.choice(spaces)))
+        if dice.random() < 0.15:
+            share, evicted = dice.choice((0.5, 1.0)), dice.choice((0.0, 0.5, 1.0))
+            queue = Queue(self.place, self.nodes, share=share, evicted=evicted)
+            queue.tell, queue.on_evict = self.see.tell, self.see.evicted
+
+    def _inhabit(self, space: str) -> None:
+        dice = self.dice
+        for number in range(dice.choice((0, 1, 1, 2))):
+            name = (space, f"task{number}")
+            self.at(dice.uniform(0, 20), partial(self._make_task, name))
+            for _ in range(dice.choice((0, 0, 1, 3))):
+                self.at(dice.uniform(5, 50), partial(self._edit_task, name))
+            if dice.random() < 0.1:
+                self.at(dice.uniform(20, 50), partial(self._remove, TASKS, name))
+        for number in range(dice.choice((1, 1, 2, 3))):
+            name = (space, f"run{number}")
+            self.at(dice.uniform(0, 20), partial(self._make_execution, name))
+            for action, share in ((self._stop, 0.2), (self._delete, 0.1), (self._scribble, 0.05)):
+                if dice.random() < share:
+                    self.at(dice.uniform(2, 50), partial(action, name))
 
     def _behaviour(self) -> Behaviour:
         dice = self.dice
@@ -188,6 +227,8 @@ class History:
             task["infraRetries"] = dice.choice((0, 1))
         if dice.random() < 0.2:
             task["maxRunTime"] = dice.choice(("4s", "15s"))
+        if dice.random() < 0.1:
+            task["queueTimeout"] = dice.choice(("4s", "15s"))
         return task
 
     def _deadline(self) -> str:
@@ -196,9 +237,9 @@ class History:
             EPOCH + seconds + timedelta(seconds=self.dice.choice((3, 10, 20, 40, 80, 80)))
         )
 
-    def _make_execution(self, name: str) -> None:
+    def _make_execution(self, name: Name) -> None:
         dice = self.dice
-        steps = [{"id": "s0", "task": self._what_runs()}]
+        steps: list[Json] = [{"id": "s0", "task": self._what_runs()}]
         for number in range(1, dice.choice((1, 1, 2, 4))):
             below = dice.sample([s["id"] for s in steps], dice.choice((0, 1, 1, len(steps))))
             steps.append({"id": f"s{number}", "dependsOn": below, "task": self._what_runs()})
@@ -207,24 +248,25 @@ class History:
             spec = {"taskRef": {"name": "task0"}, "deadline": self._deadline()}
         self._create(EXECUTIONS, "TaskExecution", name, spec)
 
-    def _make_task(self, name: str) -> None:
+    def _make_task(self, name: Name) -> None:
         dice = self.dice
         spec: Json = {**self._what_runs(), "timeout": dice.choice(("10s", "30s", "60s"))}
         if "maxRunTime" in spec:
             spec["timeout"] = "60s"
         spec["concurrencyPolicy"] = dice.choice(("Allow", "Forbid", "Queue", "Replace"))
         spec["history"] = {"succeeded": dice.choice((0, 1, 3)), "failed": dice.choice((0, 5))}
-        if name != "task0" and dice.random() < 0.4:
+        if name[1] != "task0" and dice.random() < 0.4:
             spec["dependsOn"] = ["task0"]
         self._create(TASKS, "Task", name, spec)
 
-    def _create(self, resource: object, kind: str, name: str, spec: Json) -> None:
-        body = {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec}
-        if self.api.find(resource, NAMESPACE, name) is None:  # type: ignore[arg-type]
-            self.api.create(resource, NAMESPACE, body, "person", self.cluster.now())  # type: ignore[arg-type]
+    def _create(self, resource: Resource, kind: str, name: Name, spec: Json) -> None:
+        meta = {"name": name[1]}
+        body = {"apiVersion": API_VERSION, "kind": kind, "metadata": meta, "spec": spec}
+        with suppress(ApiError):
+            self.api.create(resource, name[0], body, "person", self.cluster.now())
 
-    def _edit_task(self, name: str) -> None:
-        change = {"spec": {"command": self._behaviour().command()}}
+    def _edit_task(self, name: Name) -> None:
+        change: Json = {"spec": {"command": self._behaviour().command()}}
         if self.dice.random() < 0.15:
             change = {"spec": {"suspend": True}}
             self.at(
@@ -233,41 +275,30 @@ class History:
             )
         self._patch(TASKS, name, change)
 
-    def _patch(self, resource: object, name: str, body: Json, sub: str | None = None) -> None:
-        try:
-            now = self.cluster.now()
-            self.api.patch(resource, NAMESPACE, name, body, "person", now, subresource=sub)  # type: ignore[arg-type]
-        except ApiError:
-            return
+    def _patch(self, resource: Resource, name: Name, body: Json, sub: str | None = None) -> None:
+        with suppress(ApiError):
+            self.api.patch(resource, *name, body, "person", self.cluster.now(), subresource=sub)
 
-    def _stop(self, name: str) -> None:
-        if found := self.api.find(EXECUTIONS, NAMESPACE, name):
+    def _stop(self, name: Name) -> None:
+        if found := self.api.find(EXECUTIONS, *name):
             self.see.stopped.add(found["metadata"]["uid"])
             self._patch(EXECUTIONS, name, {"spec": {"desiredPhase": "Stopped"}})
 
-    def _delete(self, name: str) -> None:
+    def _delete(self, name: Name) -> None:
         self._remove(EXECUTIONS, name)
         if self.dice.random() < 0.5:
             self.at(self.dice.uniform(0, 3), lambda: self._make_execution(name))
 
-    def _remove(self, resource: object, name: str) -> None:
-        try:
-            self.api.delete(
-                resource,  # type: ignore[arg-type]
-                NAMESPACE,
-                name,
-                "person",
-                self.cluster.now(),
-                foreground=self.dice.random() < 0.5,
-            )
-        except ApiError:
-            return
+    def _remove(self, resource: Resource, name: Name) -> None:
+        first = self.dice.random() < 0.5
+        with suppress(ApiError):
+            self.api.delete(resource, *name, "person", self.cluster.now(), foreground=first)
 
-    def _scribble(self, name: str) -> None:
+    def _scribble(self, name: Name) -> None:
         """Somebody writes into a status, which is ours alone."""
-        if found := self.api.find(EXECUTIONS, NAMESPACE, name):
+        if found := self.api.find(EXECUTIONS, *name):
             self.see.touched.add(found["metadata"]["uid"])
-            status = self.dice.choice(
+            status: Json | None = self.dice.choice(
                 (
                     None,
                     {"phase": "Running", "steps": None},
@@ -293,13 +324,33 @@ class History:
         self.see.bereaved.add(thing["metadata"]["labels"][names.LABEL_EXECUTION_UID])
         self.see.tell(f"person deletes {resource} {thing['metadata']['name']}")
         meta = thing["metadata"]
-        self.api.delete(resource, NAMESPACE, meta["name"], "person", self.cluster.now())
+        self.api.delete(resource, meta["namespace"], meta["name"], "person", self.cluster.now())
 
     def _is_over(self, uid: str) -> bool:
         for execution in self.api.all(EXECUTIONS):
             if execution["metadata"]["uid"] == uid:
                 return (execution.get("status") or {}).get("phase") in FINAL
         return True
+
+    def _raze(self, space: str) -> None:
+        """Somebody deletes a namespace; another one may have its name, and the same in it, soon."""
+        self.see.tell(f"person deletes namespace {space}")
+        for execution in self.api.all(EXECUTIONS):
+            if execution["metadata"]["namespace"] == space:
+                self.see.bereaved.add(execution["metadata"]["uid"])
+
+        def gone() -> None:
+            self.see.tell(f"namespace {space} is gone")
+            if self.dice.random() < 0.6:
+                self.at(self.dice.choice((0.0, 1.0, 10.0)), back)
+
+        def back() -> None:
+            self.see.tell(f"person makes namespace {space}")
+            self.api.absent.discard(space)
+            self.at(self.dice.uniform(0, 2), lambda: self._make_task((space, "task0")))
+            self.at(self.dice.uniform(0, 2), lambda: self._make_execution((space, "run0")))
+
+        Namespaces(self.place, self.cluster, self.nodes).delete(space, gone)
 
     # -- what goes wrong --
 
@@ -310,6 +361,7 @@ class History:
             self._crash,
             self._hand_over,
             self._hand_over,
+            self._freeze,
             self._freeze,
             self._part,
             self._storm,
@@ -348,44 +400,62 @@ class History:
 
     def _strike(self, when: float, replica: Replica, what: Callable[[], None]) -> None:
         """Do it then, or in the middle of the next pass."""
-        if self.dice.random() < 0.5:
-            self.at(when, what)
-        else:
-            self.at(when, lambda: replica.link and setattr(replica.link, "on_next_write", what))
+        now = self.dice.random() < 0.5
+
+        def strike() -> None:
+            if now:
+                what()
+            elif replica.link:
+                replica.link.on_next_write = what
+
+        self.at(when, strike)
 
     def _hand_over(self, when: float) -> None:
         """A rollout: the one who acts stops, another one whose watches are behind goes on."""
-        behind = self.dice.choice((0.0, 1.0, 5.0))
-        old, new = self.dice.sample(self.replicas * 2, 2)
+        behind = min(when, self.dice.choice((0.0, 1.0, 5.0, 20.0, 20.0)))
+        # To be stale by that much it must have heard nothing for as long.
+        self._upset(when + 35)
+        self.at(when - behind, lambda: self._hand_over_in(behind))
+
+    def _hand_over_in(self, behind: float) -> None:
+        old = self._leader() or self.dice.choice(self.replicas)
+        others = [one.link for one in self.replicas if one is not old and one.link]
+        for link in others:
+            link.lag = behind
 
         def stop() -> None:
             self.see.tell(f"{old.process} stops; the other is {behind} s behind")
-            if new.link and new is not old:
-                new.link.lag = behind
             old.stop()
 
         def start() -> None:
-            if new.link:
-                new.link.lag = 0.0
+            for link in others:
+                link.lag = 0.0
             if old.process is None:
                 old.start()
 
-        self._upset(when + 35)
-        self._strike(when, old, stop)
-        self.at(when + 12, start)
+        self._strike(behind, old, stop)
+        self.at(behind + 12, start)
 
     def _freeze(self, when: float) -> None:
-        replica = self.dice.choice(self.replicas)
-        length = self.dice.choice((1.0, 12.0, 20.0, 40.0))
+        length = self.dice.choice((1.0, 12.0, 20.0, 40.0, 40.0))
 
-        def freeze() -> None:
+        def freeze(process: Process) -> None:
+            self.see.tell(f"{process} freezes for {length} s")
+            process.freeze()
+            self.at(length, process.thaw)
+
+        def strike() -> None:
+            replica = self._leader() or self.dice.choice(self.replicas)
             if process := replica.process:
-                self.see.tell(f"{process} freezes for {length} s")
-                process.freeze()
-                self.at(length, process.thaw)
+                self._strike(0.0, replica, lambda: freeze(process))
 
         self._upset(when + length + 30)
-        self._strike(when, replica, freeze)
+        self.at(when, strike)
+
+    def _leader(self) -> Replica | None:
+        lease = next(self.api.all(LEASES), None)
+        holder = lease["spec"].get("holderIdentity") if lease else None
+        return next((one for one in self.replicas if one.identity == holder), None)
 
     def _part(self, when: float) -> None:
         replica = self.dice.choice(self.replicas)
@@ -405,7 +475,7 @@ class History:
         weather = Weather(
             latency=dice.choice((0.005, 0.2, 1.0)),
             lag=dice.choice((0.02, 0.5)),
-            refused=dice.choice((0, 0.1)),
+            refused=dice.choice((0, 0.1, 0.5)),
             throttled=dice.choice((0, 0.1)),
             failed=dice.choice((0, 0.2)),
             cut=dice.choice((0, 0.2)),
@@ -428,7 +498,8 @@ class History:
         self.at(when + length, lambda: setattr(self.place, "weather", Weather()))
 
     def _outage(self, when: float) -> None:
-        length, compacts = self.dice.choice((0.5, 3.0, 15.0)), self.dice.random() < 0.5
+        # Eight are few enough for who leads to go on leading.
+        length, compacts = self.dice.choice((0.5, 3.0, 8.0, 8.0, 15.0)), self.dice.random() < 0.5
 
         def down() -> None:
             self.see.tell(f"the API server is down for {length} s")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import heapq
+import itertools
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -28,7 +31,8 @@ class Process:
         self.name = name
         self.dead = False
         self.frozen = False
-        self._parked: list[Callable[[], None]] = []
+        self.parked: list[_Step] = []
+        """What would have run while it was frozen."""
         self._tasks: list[asyncio.Task[Any]] = []
         """Kept: a task that nobody holds would be collected, and its `finally` run."""
         self._context = contextvars.copy_context()
@@ -44,7 +48,7 @@ class Process:
 
     def kill(self) -> None:
         self.dead = True
-        self._parked.clear()
+        self.parked.clear()
 
     def terminate(self) -> None:
         """SIGTERM: it may clean up."""
@@ -56,73 +60,113 @@ class Process:
 
     def thaw(self) -> None:
         self.frozen = False
-        parked, self._parked = self._parked, []
-        for run in parked:
-            asyncio.get_running_loop().call_soon(run, context=self._context)
+        parked, self.parked = self.parked, []
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, Loop)
+        loop.take_up(parked)
 
-    def run(self, step: _Step) -> None:
-        """Take one step, unless it is stopped."""
-        if self.dead:
-            return
-        if self.frozen:
+    def stops(self, step: _Step) -> bool:
+        """Whether it is stopped; a frozen one takes the step later."""
+        if self.frozen and not self.dead:
+            self.parked.append(step)
+        return self.frozen or self.dead
+
+
+class _Step(asyncio.TimerHandle):
+    """A callback of a process, or of none. As asyncio's own, without what debugging needs."""
+
+    __slots__ = ("process",)
+
+    def __init__(
+        self,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        context: contextvars.Context | None,
+        when: float = 0.0,
+    ) -> None:
+        if context is None:
             context = contextvars.copy_context()
-            self._parked.append(lambda: context.run(self.run, step))
-        elif not (step.handle and step.handle.cancelled()):
-            step.callback(*step.args)
+        self.process = context.get(_PROCESS)
+        self._when = when
+        self._callback = callback
+        self._args = args
+        self._context = context
+        self._cancelled = False
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        self._callback, self._args = _nothing, ()
+
+    def take(self) -> None:
+        """Do it, unless its process is stopped."""
+        if self._cancelled or (self.process and self.process.stops(self)):
+            return
+        try:
+            self._context.run(self._callback, *self._args)
+        except Exception as error:  # noqa: BLE001 - as asyncio does
+            loop = asyncio.get_running_loop()
+            loop.call_exception_handler({"message": "Exception in callback", "exception": error})
 
 
-class _Step:
-    """A callback that may be cancelled as long as it has not run: also while it is parked."""
-
-    __slots__ = ("args", "callback", "handle")
-
-    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
-        self.callback, self.args = callback, args
-        self.handle: asyncio.Handle | None = None
+def _nothing() -> None:
+    """What a cancelled step does."""
 
 
-class Loop(asyncio.SelectorEventLoop):
-    """Hours pass at once, and exactly; no I/O ever comes."""
+class Loop(asyncio.BaseEventLoop):
+    """Hours pass at once, and exactly; there is no I/O."""
+
+    _ready: deque[_Step]
 
     def __init__(self) -> None:
         super().__init__()
         self._time = 0.0
         self._turns = 0
-        self._selector.select = self._jump  # type: ignore[attr-defined]
+        self._order = itertools.count()
+        self._timers: list[tuple[float, int, _Step]] = []
 
     def time(self) -> float:
         return self._time
 
-    def _jump(self, timeout: float | None = None) -> list[Any]:
+    def take_up(self, steps: list[_Step]) -> None:
+        """Run these next."""
+        self._ready.extend(steps)
+
+    def _run_once(self) -> None:
         self._turns += 1
         if self._turns > TURNS:
             raise SpinError(f"{TURNS} turns, at second {self._time:.1f}")
-        if timeout is None:
-            raise RuntimeError("everybody waits, and no timer is set: this would hang")
-        self._time += timeout
-        return []
+        timers, ready = self._timers, self._ready
+        if not ready:
+            while timers and timers[0][2].cancelled():
+                heapq.heappop(timers)
+            if not timers:
+                raise RuntimeError("everybody waits, and no timer is set: this would hang")
+            self._time = max(self._time, timers[0][0])
+        while timers and timers[0][0] <= self._time:
+            ready.append(heapq.heappop(timers)[2])
+        for _ in range(len(ready)):
+            ready.popleft().take()
 
-    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
-        process = _PROCESS.get() if context is None else context.get(_PROCESS)
-        if self.is_closed():
-            # What was left behind is being forgotten.
-            return asyncio.Handle(callback, args, self, context)
-        if process is None:
-            return super().call_soon(callback, *args, context=context)
-        step = _Step(callback, args)
-        step.handle = super().call_soon(process.run, step, context=context)
-        return step.handle
+    def call_soon(  # type: ignore[override]
+        self, callback: Any, *args: Any, context: Any = None
+    ) -> _Step:
+        step = _Step(callback, args, context)
+        # What a closed loop has left behind is being forgotten.
+        if not self.is_closed():
+            self._ready.append(step)
+        return step
 
-    def call_at(
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Any, *args: Any, context: Any = None
+    ) -> _Step:
+        return self.call_at(self._time + delay, callback, *args, context=context)
+
+    def call_at(  # type: ignore[override]
         self, when: float, callback: Any, *args: Any, context: Any = None
-    ) -> asyncio.TimerHandle:
-        process = _PROCESS.get() if context is None else context.get(_PROCESS)
-        if process is None:
-            return super().call_at(when, callback, *args, context=context)
-        step = _Step(callback, args)
-        handle = super().call_at(when, process.run, step, context=context)
-        step.handle = handle
-        return handle
+    ) -> _Step:
+        step = _Step(callback, args, context, when)
+        heapq.heappush(self._timers, (when, next(self._order), step))
+        return step
 
 
 def run(main: Any) -> Any:

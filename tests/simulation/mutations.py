@@ -5,15 +5,18 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
+from taskmill.diagnose.facts import Job, parse_job
 from taskmill.kube.lease import Elector
 from taskmill.kube.listwatch import ListWatch
-from taskmill.plan import job as jobs
+from taskmill.plan import names
 from taskmill.plan.executions import questions, steps
+from taskmill.reconcile import cache
 from taskmill.reconcile.cache import Cache
+from taskmill.reconcile.outage import Outage
 from taskmill.reconcile.queue import WorkQueue
 from taskmill.reconcile.reconciler import Reconciler
 
@@ -71,10 +74,22 @@ _ADD = WorkQueue.add
 _EXTEND = Elector._extend
 
 
+def _believe_resumed(raw: Any, **labels: Any) -> Job | None:
+    job = parse_job(raw, **labels)
+    return job and replace(job, suspended=raw["spec"].get("suspend") is True)
+
+
+def _ask_of_jobs_alone(this: Any, attempt: Any, known: Any, ending: Any) -> Any:
+    return _ASK(this, attempt, known, ending) if attempt.job else None
+
+
+_ASK = steps.ask_before
+
+
 MUTATIONS = (
     Mutation(
         "a leader believes in its Lease for a minute",
-        53,
+        10,
         _in_place_of(
             Elector,
             "_extend",
@@ -83,13 +98,13 @@ MUTATIONS = (
     ),
     Mutation(
         "a status is written over whatever is there",
-        86,
+        250,
         _in_place_of(Reconciler, "_store", _store_blindly),
     ),
     Mutation(
         "the name of a Job is made up anew each time",
         1,
-        _in_place_of(jobs.names, "job_name", _random_name),
+        _in_place_of(names, "job_name", _random_name),
     ),
     Mutation(
         "a change that comes during a pass is forgotten",
@@ -103,27 +118,27 @@ MUTATIONS = (
     ),
     Mutation(
         "the next attempt does not wait for the pod of the one before",
-        703,
+        342,
         _in_place_of(steps, "predecessor", lambda *_: None),
     ),
     Mutation(
         "what has vanished is not remembered",
-        1,
+        2,
         _in_place_of(Cache, "bury", lambda *_: None),
     ),
     Mutation(
         "a watch that is too far behind tries on from where it was",
-        5,
+        1,
         _in_place_of(ListWatch, "_delay_after", _keep_place),
     ),
     Mutation(
         "a clock decides by what a watch said last",
-        12,
+        108,
         _in_place_of(steps, "ask_before", _nothing),
     ),
     Mutation(
         "a pod that was never seen counts as deleted",
-        446,
+        415,
         _in_place_of(questions, "_await_sight", _nothing),
     ),
     Mutation(
@@ -138,7 +153,37 @@ MUTATIONS = (
     ),
     Mutation(
         "a Job counts as made that was not",
-        11,
+        4,
         _in_place_of(Reconciler, "_create_jobs", _no),
+    ),
+    Mutation(
+        "nothing is read anew after another process has acted",
+        466,
+        _in_place_of(Reconciler, "_reread", _no),
+    ),
+    Mutation(
+        "a pass goes on writing after it has lost the Lease",
+        27,
+        _in_place_of(Reconciler, "_check_leading", _nothing),
+    ),
+    Mutation(
+        "what waited for an outage to end is not looked at",
+        144,
+        _in_place_of(Outage, "over", _nothing),
+    ),
+    Mutation(
+        "a Job that is resumed has started, before its controller says so",
+        80,
+        _in_place_of(cache, "parse_job", _believe_resumed),
+    ),
+    Mutation(
+        "a pod that was taken away counts as deleted, whatever its Job may say",
+        1116,
+        _in_place_of(questions, "_await_suspension", _nothing),
+    ),
+    Mutation(
+        "a Job that was never seen does not exist, when the deadline comes",
+        915597644,
+        _in_place_of(steps, "ask_before", _ask_of_jobs_alone),
     ),
 )

@@ -21,6 +21,8 @@ PATIENCE = 10.0
 """Seconds that the client waits for an answer; as `KubeClient`."""
 SILENCE = 75.0
 BOOKMARK = 30.0
+BEAT = 10.0
+"""Seconds after which a watch without events looks whether it is silent, at most."""
 HALF = 0.5
 LATEST = 12.0
 """Seconds for which a request may be under way before it is applied."""
@@ -59,8 +61,10 @@ class Place:
 
     def __post_init__(self) -> None:
         self._outside = contextvars.copy_context()
+        self._loop = asyncio.get_running_loop()
         self._waiting: dict[Resource, list[asyncio.Future[None]]] = {}
         self.api.listeners.append(lambda change: self.stir(change.resource))
+        self.beat()
 
     def stir(self, *resources: Resource) -> None:
         """Wake the watches of these kinds, or all."""
@@ -69,15 +73,20 @@ class Place:
                 if not one.done():
                     one.set_result(None)
 
-    async def stirring(self, resource: Resource, most: float) -> None:
-        """Wait for a change of this kind, for so long at most."""
+    async def stirring(self, resource: Resource) -> None:
+        """Wait for a change of this kind, or a while."""
         stirred: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(resource, []).append(stirred)
-        await asyncio.wait([stirred], timeout=most)
+        await stirred
+
+    def beat(self) -> None:
+        """Now and then: one timer for all watches."""
+        self.stir()
+        self.later(BEAT, self.beat)
 
     def later(self, seconds: float, what: Callable[[], None]) -> None:
         """Do it then, whatever becomes of the process that asks for it."""
-        asyncio.get_running_loop().call_later(seconds, what, context=self._outside)
+        self._loop.call_later(seconds, what, context=self._outside)
 
 
 class Link:
@@ -110,14 +119,7 @@ class Link:
             strike, self.on_next_write = self.on_next_write, None
             # Outside: the process itself may be what is struck.
             place.later(0.0, strike)
-        exchange = _Exchange(self, call)
-        if not self.parted:
-            exchange.begin()
-        try:
-            async with asyncio.timeout(PATIENCE):
-                return await exchange.answer
-        except TimeoutError:
-            raise _lost(call) from None
+        return await _Exchange(self, call).answer
 
     def apply(  # noqa: PLR0911 - a verb each
         self, call: Call, at: float
@@ -133,6 +135,7 @@ class Link:
         body = call.body
         assert body is not None
         if "dryRun" in call.params:
+            api.demand_namespace(call.resource, namespace, body["metadata"]["name"])
             return body
         if call.verb == "create":
             return api.create(call.resource, namespace, body, author, at)
@@ -152,7 +155,7 @@ class Link:
         until = loop.time() + int(call.params["timeoutSeconds"])
         place.on_send(self.process, call)
         await asyncio.sleep(place.dice.expovariate(1 / place.weather.latency))
-        if place.down or self.parted:
+        if self._is_cut():
             await asyncio.sleep(PATIENCE / 2 if self.parted else 0)
             raise Unreachable(f"{call}: refused")
         if position < place.api.compacted:
@@ -167,14 +170,17 @@ class Link:
                 if not self.parted and loop.time() - heard_at >= BOOKMARK:
                     heard_at, version = loop.time(), str(place.api.version)
                     yield _line("BOOKMARK", {"metadata": {"resourceVersion": version}})
-                await place.stirring(call.resource, BOOKMARK)
+                await place.stirring(call.resource)
                 continue
             await self._due(log[index], call)
-            if self.parted or place.down:
+            if self._is_cut():
                 continue
             heard_at, index = loop.time(), index + 1
             if selects(log[index - 1].new):
-                yield log[index - 1].line()
+                yield log[index - 1].line
+
+    def _is_cut(self) -> bool:
+        return self.parted or self.place.down
 
     async def _due(self, change: Change, call: Call) -> None:
         """Wait until a watch may tell of it."""
@@ -190,9 +196,11 @@ class _Exchange:
 
     def __init__(self, link: Link, call: Call) -> None:
         self._link, self._place, self._call = link, link.place, call
-        self._sent_at = asyncio.get_running_loop().time()
+        self._now = asyncio.get_running_loop().time
+        self._sent_at = self._now()
         self._fate = self._mishap()
         self.answer: asyncio.Future[Json | bytes] = asyncio.get_running_loop().create_future()
+        self._begin()
 
     def _mishap(self) -> str:
         weather, left = self._place.weather, self._place.dice.random()
@@ -202,9 +210,12 @@ class _Exchange:
                 return kind
         return ""
 
-    def begin(self) -> None:
+    def _begin(self) -> None:
         place, call = self._place, self._call
         way, late = self._way(), 0.0
+        if self._link.parted:
+            self._give_up()
+            return
         if place.down or self._fate == "refused":
             self._settle_in(way, Unreachable(f"{call}: refused"))
             return
@@ -217,6 +228,7 @@ class _Exchange:
             return
         if self._fate == "silent":
             late = place.dice.uniform(0, LATEST)
+            self._give_up()
         place.later(way + late, self._arrive)
 
     def _arrive(self) -> None:
@@ -236,15 +248,29 @@ class _Exchange:
             self._settle_in(self._way(), answer)
 
     def _settle_in(self, seconds: float, answer: Json | bytes | Exception) -> None:
-        self._place.later(seconds, lambda: self._settle(answer))
+        if self._now() + seconds > self._sent_at + PATIENCE:
+            self._give_up()
+        else:
+            self._place.later(seconds, lambda: self._settle(answer))
 
     def _settle(self, answer: Json | bytes | Exception) -> None:
-        if self.answer.done() or self._link.parted:
+        if self._link.parted:
+            self._give_up()
+        elif self.answer.done():
             return
-        if isinstance(answer, Exception):
+        elif isinstance(answer, Exception):
             self.answer.set_exception(answer)
         else:
             self.answer.set_result(answer)
+
+    def _give_up(self) -> None:
+        """The client waits for an answer in vain."""
+        left = self._sent_at + PATIENCE - self._now()
+        self._place.later(left, self._lose)
+
+    def _lose(self) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(_lost(self._call))
 
     def _way(self) -> float:
         return self._place.dice.expovariate(1 / self._place.weather.latency)

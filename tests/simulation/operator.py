@@ -25,7 +25,7 @@ class Replica:
 
     def __init__(self, place: Place, identity: str) -> None:
         self._place = place
-        self._identity = identity
+        self.identity = identity
         self._starts = 0
         self.process: Process | None = None
         self._past: list[Process] = []
@@ -34,7 +34,7 @@ class Replica:
 
     def start(self) -> None:
         self._starts += 1
-        self.process = Process(f"{self._identity}#{self._starts}")
+        self.process = Process(f"{self.identity}#{self._starts}")
         self.link = Link(self._place, self.process)
         self.process.start(self._run_or_say)
 
@@ -64,7 +64,7 @@ class Replica:
             client,
             SimulatedClient(self.link),
             namespace=SYSTEM,
-            identity=self._identity,
+            identity=self.identity,
             limits=LIMITS,
             clock=self._place.api.now,
         )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from simulation.api import Api, Change, Json
+from simulation.api import Api, Change, Json, owned_by
 from simulation.cluster import Behaviour, Cluster, Run, moment
 from simulation.loop import Process
 from simulation.net import LATEST
@@ -25,6 +26,12 @@ SLACK = 12.0
 """Seconds for pull, start, end and what controllers need for it."""
 MOST_PER_SECOND = 120
 """Requests of one process for each second in which it sends any: more is a loop without a pause."""
+QUIET = 25.0
+"""Seconds without a change, after which all is over: longer than any request is under way."""
+RETIRED = 150.0
+"""Seconds after a verdict in which the Jobs must have been deleted: two minutes of retention."""
+TAKERS = {"person", "namespaces"}
+"""Who deletes what is ours, and not because its owner is gone."""
 IDLE = 40
 """Requests in 20 seconds of a quiet world: watches that end, a resync."""
 SENTENCE = 1024
@@ -44,8 +51,12 @@ class Oracle:
     stopped: set[str] = field(default_factory=set)
     """uids of executions that a person asked to stop."""
     bereaved: set[str] = field(default_factory=set)
-    """uids of executions of which a person deleted a Job or pod, or a node was lost."""
-
+    """uids of executions of which a person deleted a Job or pod, or their namespace, or a node was
+    lost."""
+    queued: set[str] = field(default_factory=set)
+    """uids of executions of which a Job was suspended."""
+    evictions: Counter[tuple[str, str, int]] = field(default_factory=Counter)
+    """How often the Job of an attempt (execution, step, number) was suspended while it ran."""
     upset_until: float = 0.0
     """When the last thing that went wrong has been got over."""
     calm: bool = False
@@ -65,6 +76,7 @@ class Oracle:
         self.story: list[str] = []
         self._starts: dict[tuple[str, str, int], list[Run]] = defaultdict(list)
         self._seen = 0
+        self._changed_at = 0.0
         self.api.listeners.append(self.changed)
 
     def tell(self, words: str) -> None:
@@ -99,13 +111,14 @@ class Oracle:
     def changed(self, change: Change) -> None:
         if change.resource in (LEASES, EVENTS):
             return
+        self._changed_at = change.at
         meta = change.new["metadata"]
         uid = meta["uid"]
         if change.kind == "DELETED" or "deletionTimestamp" in meta:
             self.deleted_at.setdefault(uid, change.at)
         if change.resource is JOBS and change.kind == "ADDED":
             self._job_made(change)
-        if change.resource is JOBS and change.kind == "DELETED" and change.author == "person":
+        if change.resource is JOBS and change.kind == "DELETED" and change.author in TAKERS:
             self._job_taken(change)
         if change.resource is EXECUTIONS:
             self._execution(change)
@@ -121,12 +134,20 @@ class Oracle:
                 c["type"] for c in status.get("conditions") or () if c["status"] == "True"
             ]
             said = " ".join(filter(None, (status.get("phase"), status.get("reason"), *conditions)))
-            told = f"{change.author}: {change.kind} {change.resource.plural} {meta['name']} {said}"
-            self.tell(told)
+            what = f"{change.resource.plural} {meta['namespace']}/{meta['name']}"
+            self.tell(f"{change.author}: {change.kind} {what} {said}")
+
+    def evicted(self, job: Json) -> None:
+        """A queue takes back the place of a Job."""
+        labels = job["metadata"]["labels"]
+        uid = labels[names.LABEL_EXECUTION_UID]
+        self.evictions[uid, labels[names.LABEL_STEP], int(labels[names.LABEL_ATTEMPT])] += 1
 
     def _job_made(self, change: Change) -> None:
         labels = change.new["metadata"]["labels"]
         owner = labels[names.LABEL_EXECUTION_UID]
+        if change.new["spec"].get("suspend"):
+            self.queued.add(owner)
         gone = self.deleted_at.get(owner)
         # What was sent before is not stopped by anybody; the collector takes it away.
         if gone is not None and change.sent_at > gone + LATEST:
@@ -149,6 +170,9 @@ class Oracle:
             self.made[meta["name"]] += 1
             if self.made[meta["name"]] > 1:
                 self.broken(f"execution {meta['name']} was made twice")
+            gone = self.deleted_at.get(owned_by(change.new), math.inf)
+            if change.sent_at > gone + LATEST:
+                self.broken(f"execution {meta['name']} made for what was deleted")
         if uid in self.touched:
             return
         verdict = {k: status.get(k) for k in ("phase", "reason", "failureMessage", "completedAt")}
@@ -172,7 +196,7 @@ class Oracle:
             before.append(run)
             if run.execution in self.touched | self.untold:
                 continue
-            if len(before) > 1:
+            if len(before) > 1 + self.evictions[run.execution, run.step, run.attempt]:
                 self.broken(f"step {run.step} attempt {run.attempt} started twice")
             earlier = [
                 other
@@ -220,8 +244,9 @@ class Oracle:
         if reason == "DeadlineExceeded":
             self._judge_deadline(execution, runs)
         taken = uid in self.bereaved or "deletionTimestamp" in meta
+        moved = self._was_evicted(uid)
         allowed = {
-            "Error": any(r.code not in (0, None) for r in runs),
+            "Error": any(r.code not in (0, None) and (r.natural or not moved) for r in runs),
             "Stopped": uid in self.stopped,
             "Killed": uid in self.stopped,
             "Deleted": taken,
@@ -230,11 +255,16 @@ class Oracle:
             "Replaced": "ownerReferences" in meta,
             "DeadlineExceeded": True,
             "MaxRunTimeExceeded": True,
+            # As a server that takes no Job, or a cluster without nodes, makes it wait.
+            "Queued": uid in self.queued or not self.calm,
             None: phase == "Succeeded",
         }
         if not allowed.get(reason):
             words = status.get("failureMessage")
             self.broken(f"{meta['name']}: {reason} ({words}), and nothing gave cause for it")
+
+    def _was_evicted(self, uid: str) -> bool:
+        return any(execution == uid for execution, *_ in self.evictions)
 
     def _judge_deadline(self, execution: Json, runs: list[Run]) -> None:
         meta, status = execution["metadata"], execution["status"]
@@ -242,8 +272,10 @@ class Oracle:
         if self.cluster.now() < deadline:
             self.broken(f"{meta['name']}: DeadlineExceeded before its deadline")
         plan = execution["spec"].get("plan") or status.get("plan") or ()
-        in_time = [self._succeeded_by(runs, step["id"], deadline) for step in plan]
-        if plan and all(in_time) and meta["uid"] not in self.bereaved:
+        in_time = [self._succeeded_by(runs, step, deadline) for step in plan]
+        # What ends well while it is evicted is run again by its Job.
+        spared = meta["uid"] in self.bereaved or self._was_evicted(meta["uid"])
+        if plan and all(in_time) and not spared:
             self.broken(f"{meta['name']} had succeeded before its deadline")
 
     def _judge_calm(self, execution: Json) -> None:
@@ -254,7 +286,7 @@ class Oracle:
         if (
             not self.calm
             or not plan
-            or uid in self.stopped | self.bereaved
+            or uid in self.stopped | self.bereaved | self.queued
             or meta.get("deletionTimestamp")
         ):
             return
@@ -280,71 +312,92 @@ class Oracle:
         if seconds < room and (status["phase"] == "Failed") != fails:
             self.broken(f"{meta['name']}: {status['phase']}, foreseen: {fails=} in {seconds} s")
 
-    def _succeeded_by(self, runs: list[Run], step: str, at: float) -> bool:
-        last = max((r for r in runs if r.step == step), key=lambda r: r.attempt, default=None)
-        return bool(last and last.natural and last.code == 0 and last.told and last.told < at)
+    def _succeeded_by(self, runs: list[Run], step: Json, at: float) -> bool:
+        mine = [run for run in runs if run.step == step["id"]]
+        last = max(mine, key=lambda run: run.attempt, default=None)
+        if last is None or last.code != 0 or last.ended is None:
+            return False
+        longest = parse_duration(step["task"].get("maxRunTime", "100h")).total_seconds()
+        in_time = last.ended - last.started <= longest and last.told and last.told < at
+        return bool(last.natural and in_time)
 
     # -- once all is quiet --
 
     def at_the_end(self) -> None:
         self._look_at_runs()
+        for words in self._complaints():
+            self.broken(words)
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing has changed for a while, and all is as it must be in the end."""
+        return self.cluster.now() > self._changed_at + QUIET and not any(self._complaints())
+
+    def _complaints(self) -> Iterator[str]:
+        """What must not be so once all is quiet."""
         for execution in self.api.all(EXECUTIONS):
             meta, status = execution["metadata"], execution.get("status") or {}
             if "deletionTimestamp" in meta:
-                self.broken(f"{meta['name']} is still being deleted")
+                yield f"{meta['name']} is still being deleted"
             if status.get("phase") not in FINAL:
-                self.broken(f"{meta['name']} has no verdict: {status}")
-        self._tasks()
-        self._promptly()
-        self._leftovers()
+                yield f"{meta['name']} has no verdict: {status}"
+        yield from self._tasks()
+        yield from self._promptly()
+        yield from self._leftovers()
         for run in self.cluster.runs:
             if run.ended is None:
-                self.broken(f"a container of {run.step} still runs")
-            self._in_time(run)
+                yield f"a container of {run.step} still runs"
+            yield from self._in_time(run)
+            over = max(self.verdict_at.get(run.execution, math.inf), self.upset_until)
+            if run.started > over + KUBELET and run.execution not in self.touched:
+                yield f"{run.step} started {run.started - over:.1f} s after the verdict"
         now = self.cluster.now()
         busy = sum(n for (_, second), n in self.requests.items() if second > now - 20)
         if busy > IDLE:
-            self.broken(f"{busy} requests in the last 20 seconds, when nothing happened")
+            yield f"{busy} requests in the last 20 seconds, when nothing happened"
 
-    def _leftovers(self) -> None:
+    def _leftovers(self) -> Iterator[str]:
         alive = {e["metadata"]["uid"] for e in self.api.all(EXECUTIONS)}
         for job in self.api.all(JOBS):
-            if job["metadata"]["labels"][names.LABEL_EXECUTION_UID] not in alive:
-                self.broken(f"Job {job['metadata']['name']} belongs to nobody")
+            owner = job["metadata"]["labels"][names.LABEL_EXECUTION_UID]
+            if owner not in alive:
+                yield f"Job {job['metadata']['name']} belongs to nobody"
+            if self.cluster.now() > self.verdict_at.get(owner, math.inf) + RETIRED:
+                yield f"Job {job['metadata']['name']} is kept for too long"
         for pod in self.api.all(PODS):
             if pod["status"].get("phase") not in ("Succeeded", "Failed"):
-                self.broken(f"pod {pod['metadata']['name']} is left over")
+                yield f"pod {pod['metadata']['name']} is left over"
 
-    def _promptly(self) -> None:
+    def _promptly(self) -> Iterator[str]:
         """What ended while all was well got its verdict at once."""
         for uid, at in self.verdict_at.items():
             runs = [run.told for run in self.cluster.runs if run.execution == uid and run.told]
             seen = max([self.upset_until, *runs])
             if runs and self.verdicts[uid]["phase"] == "Succeeded" and at > seen + 3:
-                self.broken(f"the verdict on {uid} came {at - max(runs):.1f} s late, at {at:.1f}")
+                yield f"the verdict on {uid} came {at - max(runs):.1f} s late, at {at:.1f}"
 
-    def _in_time(self, run: Run) -> None:
+    def _in_time(self, run: Run) -> Iterator[str]:
         """Not beyond its deadline, except while nobody could have done anything."""
         execution = self._by_uid(run.execution)
         if execution is None or run.ended is None or run.execution in self.touched:
             return
         deadline = moment(execution["status"]["deadline"])
         if run.ended > max(deadline, self.upset_until) + GRACE + KUBELET:
-            self.broken(f"{run.step} ran {run.ended - deadline:.1f} s beyond its deadline")
+            yield f"{run.step} ran {run.ended - deadline:.1f} s beyond its deadline"
 
-    def _tasks(self) -> None:
+    def _tasks(self) -> Iterator[str]:
         """The latest state of each Task has run, once."""
         for task in self.api.all(TASKS):
             meta, spec, status = task["metadata"], task["spec"], task.get("status") or {}
             if spec.get("suspend") or meta["uid"] in self.touched:
                 continue
             if status.get("observedGeneration") != meta["generation"]:
-                self.broken(f"Task {meta['name']} was not seen at its generation: {status}")
+                yield f"Task {meta['name']} was not seen at its generation: {status}"
             wants = spec.get("dependsOn") or ()
             if all(self.api.find(TASKS, meta["namespace"], name) for name in wants):
-                self._latest(task)
+                yield from self._latest(task)
 
-    def _latest(self, task: Json) -> None:
+    def _latest(self, task: Json) -> Iterator[str]:
         """What the newest run that was started for a change ran is what the Task says now."""
         meta = task["metadata"]
         made: list[Any] = [
@@ -357,10 +410,11 @@ class Oracle:
             )
         ]
         if not made:
-            self.broken(f"Task {meta['name']} has no run")
+            yield f"Task {meta['name']} has no run"
+            return
         ran = {step["id"]: step["task"] for step in made[-1]["spec"]["plan"]}[meta["name"]]
         if ran["command"] != task["spec"]["command"]:
-            self.broken(f"Task {meta['name']}: its latest state was never run")
+            yield f"Task {meta['name']}: its latest state was never run"
 
 
 def foreseen(plan: list[Json]) -> tuple[bool, float]:

@@ -17,8 +17,8 @@ import pytest
 from simulation.mutations import MUTATIONS
 
 TESTS = Path(__file__).parents[1]
-KNOWN = range(1, 601)
-FRESH = 200
+KNOWN = range(1, 1501)
+FRESH = 500
 WORKERS = 2
 WITHIN = 150
 """Histories for each mutation, from the seed that found it last: a change of the operator's own
