@@ -22,8 +22,8 @@ check: setup ## Lint, types, layers, and whether crds/ is what the models say
 unit: setup ## The tests that need no cluster
 	$(BIN)/python -m pytest tests/unit tests/wire
 
-faults: setup ## Kill the operator around each call it makes; random bad weather; hostile input
-	$(BIN)/python -m pytest -s tests/e2e/faults tests/e2e/hostile
+faults: setup ## All of the faults and hostile input of which `make test` tries a few
+	TASKMILL_FAULTS=long $(BIN)/python -m pytest -s tests/e2e/faults tests/e2e/hostile
 
 crds: setup ## Write crds/ from the models
 	$(BIN)/taskmill crds crds
@@ -47,8 +47,11 @@ status: setup ## Show the parts of the local cluster
 cluster-down: setup ## Stop the local cluster and remove every trace of it
 	@$(CLUSTER) down
 
-bench: setup ## Measure latencies and writes per run on the local cluster
+bench: setup ## Throughput, latencies, writes, CPU and memory, on clusters of its own; writes docs/bench.md
 	@PYTHONPATH=tests $(BIN)/python -m bench
+
+soak: setup ## Run a mix of everything for half an hour; nothing of the operator may grow
+	@PYTHONPATH=tests $(BIN)/python -m soak
 
 lock: setup ## Pin the newest allowed dependencies
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
@@ -68,4 +71,4 @@ setup: .venv/.installed
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-.PHONY: help demo test check unit crds record mutants docs cluster status cluster-down bench lock setup
+.PHONY: help demo test check unit faults crds record mutants docs cluster status cluster-down bench soak lock setup

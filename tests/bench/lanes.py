@@ -1,0 +1,64 @@
+"""The lanes: each one on a cluster of its own, by itself, in any order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from bench import growth, idle, scale, turns
+from bench.contenders import Contender, Jobs, Taskmill
+from bench.lab import DEFAULT, Lab
+from bench.peers import peers
+from bench.sizes import Sizes
+
+# With the limits that users have, a turn takes a minute and more.
+_TURNS_OF_JOB_CONTROLLER = 2
+
+
+def _turns(sizes: Sizes) -> dict[str, Any]:
+    with Lab() as lab:
+        contenders: list[Contender] = [Jobs(), Taskmill(lab), *peers(lab)]
+        played = turns.play(lab, contenders, runs=sizes.runs, turns=sizes.turns)
+        told = {contender.name: contender.told for contender in contenders}
+        return {"lab": lab.described(), "contenders": told, "turns": asyncio.run(played)}
+
+
+def _idle(sizes: Sizes) -> dict[str, Any]:
+    with Lab(DEFAULT, nodes=0) as lab:
+        return {"lab": lab.described(), **asyncio.run(idle.measure(lab, sizes))}
+
+
+def _scale(sizes: Sizes) -> dict[str, Any]:
+    with Lab() as lab:
+        told = {"lab": lab.described(), "running": asyncio.run(scale.running(lab, sizes))}
+    with Lab() as lab:
+        return told | {"finished": asyncio.run(scale.finished(lab, sizes))}
+
+
+def _growth(sizes: Sizes) -> dict[str, Any]:
+    with Lab() as lab:
+        return {"lab": lab.described(), "levels": asyncio.run(growth.measure(lab, sizes))}
+
+
+def _job_controller(sizes: Sizes) -> dict[str, Any]:
+    told = {}
+    for name, lab in {"default": Lab(DEFAULT), "raised": Lab()}.items():
+        with lab:
+            played = turns.play(
+                lab,
+                [Jobs(), Taskmill(lab)],
+                runs=sizes.runs,
+                turns=min(sizes.turns, _TURNS_OF_JOB_CONTROLLER),
+            )
+            told[name] = {"lab": lab.described(), "turns": asyncio.run(played)}
+    return told
+
+
+LANES: dict[str, Callable[[Sizes], dict[str, Any]]] = {
+    "turns": _turns,
+    "idle": _idle,
+    "scale": _scale,
+    "growth": _growth,
+    "jobcontroller": _job_controller,
+}

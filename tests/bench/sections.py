@@ -1,0 +1,193 @@
+"""The report, lane by lane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from statistics import fmean
+
+from bench.cost import CONTROLLER
+from bench.tables import (
+    BASE,
+    JOB_CREATED,
+    VERDICT,
+    Told,
+    against,
+    interval,
+    listed,
+    middle,
+    names,
+    table,
+    turns_of,
+)
+
+
+def _turns(told: Told) -> str:
+    played = told["turns"]
+    runs, who = played[0]["runs"], names(played)
+    text = (
+        f"## Turns\n\n{runs} runs submitted at once, one contender after the other, "
+        f"{len(turns_of(played, BASE))} times. A run of bare Jobs has ended when its Job says "
+        "Complete, any other when its own object has the verdict; *until the Jobs* counts to the "
+        "last Complete of the Jobs below. The interval is Student's, 95 %, on the logarithms of "
+        "the ratios within each turn.\n\n"
+    )
+    text += "".join(f"- {name}: {how}\n" for name, how in told["contenders"].items())
+    text += "\n![Runs that have ended, over time](bench-throughput.svg)\n\n"
+    text += _rates(played)
+    text += "\n" + table(
+        ("per run", *who),
+        [
+            *_per_run(played, who, "cpu ms", "CPU of {}, ms"),
+            *_per_run(played, who, "own", "its own {}"),
+            *_per_run(played, who, "watch events", "watch events of {}"),
+        ],
+    )
+    text += "\n" + table(
+        ("resident, MiB, after the last turn", *who),
+        [
+            (part, *(f"{turns_of(played, n)[-1]['rss'].get(part, 0):.0f}" for n in who))
+            for part in played[0]["rss"]
+        ],
+    )
+    text += "\nEverybody's requests per run, but those rarer than one in twenty runs:\n\n"
+    text += _requests(played, who)
+    text += "\nLatencies under this load, in ms, over all runs of the middle turn:\n\n"
+    return text + _latencies({name: middle(turns_of(played, name)) for name in who})
+
+
+def _rates(played: Sequence[Told]) -> str:
+    rows = []
+    for name in names(played):
+        mine, base = turns_of(played, name), turns_of(played, BASE)
+        jobs = [t["rate with Jobs"] for t in mine if t["rate with Jobs"]]
+        rows.append(
+            (
+                name,
+                f"{fmean(t['rate'] for t in mine):.1f}",
+                " ".join(f"{t['rate']:.1f}" for t in mine),
+                "" if name == BASE else interval(against(mine, base)),
+                f"{fmean(jobs):.1f}" if jobs else "",
+            )
+        )
+    return table(("", "runs/s", "each turn", "against Jobs", "until the Jobs"), rows)
+
+
+def _per_run(
+    played: Sequence[Told], who: Sequence[str], what: str, title: str
+) -> Iterator[Sequence[str]]:
+    for part in dict.fromkeys(part for turn in played for part in turn[what]):
+        means = (fmean(t[what].get(part, 0) for t in turns_of(played, n)) for n in who)
+        yield title.format(part), *(f"{mean:.2f}" for mean in means)
+
+
+def _requests(played: Sequence[Told], who: Sequence[str]) -> str:
+    rows = _per_run(played, who, "all", "{}")
+    return table(("", *who), sorted(rows, key=lambda row: row[0].split()[::-1]))
+
+
+def _latencies(of: dict[str, Told]) -> str:
+    rows = [
+        (name, what, *(f"{found[p]:.0f}" for p in ("p50", "p90", "p99")))
+        for name, told in of.items()
+        for what, found in told["latency"].items()
+        # Its Job is what is submitted.
+        if not (name == BASE and what in (JOB_CREATED, VERDICT))
+    ]
+    return table(("", "", "p50", "p90", "p99"), rows)
+
+
+def _idle(told: Told) -> str:
+    return (
+        f"## Idle\n\n{told['runs']} runs of `sleep 2`, one after the other, in real containers, "
+        "with the limits that controllers have by default; milliseconds, both moments seen by one "
+        "observer's watches.\n\n"
+        + _latencies({"taskmill": told})
+        + f"\nThe operator's own requests per run: {listed(told['own'])}; "
+        f"its CPU: {told['cpu ms'][CONTROLLER]:.1f} ms a run of "
+        "some seconds, keeping the Lease included.\n"
+    )
+
+
+def _scale(told: Told) -> str:
+    head = ("", "resident, MiB", "at most", "acts after, s", "CPU until then, s", *_RESTED)
+    rows = []
+    for level in told["running"]:
+        rows.append((f"{level['live']:,} live, seen coming", *_held(level["lived"])))
+        rows.append((f"{level['live']:,} live, started there", *_held(level["fresh"])))
+    rows += [(f"{level['finished']:,} ended", *_held(level["fresh"])) for level in told["finished"]]
+    return (
+        "## Scale\n\nExecutions whose pods run for ever, and ones that have ended and are kept. "
+        f"At rest: what the operator does in {told['sizes']['rest']} s in which nothing happens."
+        "\n\n"
+        "![Resident memory against executions](bench-memory.svg)\n\n" + table(head, rows)
+    )
+
+
+_RESTED = ("CPU at rest, s", "writes", "reads", "of the Lease")
+
+
+def _held(told: Told) -> Sequence[str]:
+    rest = told["rest"]
+    ready, cpu = told.get("ready s"), told.get("cpu s until ready")
+    return (
+        f"{told['rss']:.0f}",
+        f"{told['peak']:.0f}",
+        "" if ready is None else f"{ready:.1f}",
+        "" if cpu is None else f"{cpu:.1f}",
+        f"{rest['cpu s']:.2f}",
+        f"{rest['writes'] + rest['events']}",
+        f"{rest['reads']}",
+        f"{rest['leases']}",
+    )
+
+
+def _growth(told: Told) -> str:
+    rows = [
+        (
+            f"{level['live']:,}",
+            f"{level['cpu ms'][CONTROLLER]:.2f}",
+            f"{level['cpu ms']['apiserver']:.1f}",
+            f"{level['own']['writes'] + level['own']['events']:.2f}",
+            f"{level['own']['reads']:.2f}",
+            f"{sum(level['watch events'].values()):.1f}",
+            f"{level['rate']:.1f}",
+        )
+        for level in told["levels"]
+    ]
+    head = ("live", "operator's CPU, ms", "API server's CPU, ms", "writes", "reads", "watch events")
+    return (
+        f"## Growth\n\n{told['sizes']['fresh']} runs on top of executions that live; per run:\n\n"
+        "![Cost of a run against live executions](bench-growth.svg)\n\n"
+        + table((*head, "runs/s"), rows)
+    )
+
+
+def _job_controller(told: Told) -> str:
+    text = "## What the Job controller allows\n"
+    for name in ("default", "raised"):
+        flags = told[name]["lab"]["flags of the controller manager"]
+        given = f" (`{' '.join(flags)}`)" if flags else " (20 requests a second, 5 Jobs at a time)"
+        text += f"\nIts limits {name}{given}:\n\n{_rates(told[name]['turns'])}"
+    return text
+
+
+SECTIONS: dict[str, Callable[[Told], str]] = {
+    "turns": _turns,
+    "idle": _idle,
+    "scale": _scale,
+    "growth": _growth,
+    "jobcontroller": _job_controller,
+}
+
+
+def about(told: Told) -> str:
+    machine = told["machine"]
+    flags = told.get("lab", {}).get("flags of the controller manager")
+    return (
+        f"\nOn {told['date']} at {told['commit']}, in {told['minutes']:.0f} min: "
+        f"{machine['cores']} cores of {machine['processor']}, {machine['memory GiB']} GiB, "
+        f"Linux {machine['kernel']}, Python {machine['Python']}, Kubernetes "
+        f"{machine['Kubernetes']}, kwok {machine['kwok']}, load before {machine['load before']:.1f}"
+        + (f"; controller manager: `{' '.join(flags)}`" if flags else "")
+        + ".\n"
+    )
