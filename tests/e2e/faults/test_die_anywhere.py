@@ -16,12 +16,17 @@ from queue import Empty, SimpleQueue
 import pytest
 
 from cluster.handle import Handle
+from e2e.effort import LONG
 from e2e.faults.call import Site
 from e2e.faults.lane import Lane, Moment, Run, Step, lane
 from e2e.faults.scenarios import SCENARIOS, Outcome
 from e2e.faults.sites import places
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not LONG, reason="takes its time: make faults"),
+]
 
 LANES = 3
 _BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}

@@ -16,6 +16,7 @@ import pytest
 
 from cluster.handle import Handle
 from cluster.local import LocalCluster
+from e2e.effort import number
 from e2e.faults.lane import Lane, lane
 from e2e.faults.proxy import fair
 from e2e.faults.scenarios import is_final, running
@@ -25,7 +26,7 @@ from e2e.test_plans import ON_KWOK
 from e2e.test_retries import SOON
 from e2e.user import condition, execution, run_spec, task
 
-RUNS = int(os.environ.get("TASKMILL_WEATHER_RUNS", "150"))
+RUNS = number("TASKMILL_WEATHER_RUNS", short=40, long=150)
 SEED = int(os.environ.get("TASKMILL_WEATHER_SEED", secrets.randbelow(10**6)))
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300 + 6 * RUNS)]

@@ -23,9 +23,6 @@ _FAULTS: tuple[tuple[float, Fault], ...] = (
     (0.03, Cut()),
     (0.005, Hang()),
 )
-_KOPFS = {"tasks", "taskexecutions"}
-"""A watch of these that is answered with the status 410 ends Kopf, and so the operator, for good.
-(An API server says 410 within the stream, and that is part of the weather for all.)"""
 _WATCH_FAULTS: tuple[tuple[float, Fault], ...] = (
     (0.05, Answer(410)),
     (0.05, Answer(503)),
@@ -50,8 +47,6 @@ class Weather:
 
     def __call__(self, call: Call) -> Fault:
         fault = self._throw(_WATCH_FAULTS if call.watches else _FAULTS)
-        if fault == Answer(410) and call.site.resource in _KOPFS:
-            fault = None
         if fault is None:
             fault = self._stream() if call.watches else Pass(self._delay())
         self.seen[_kind(fault)] += 1

@@ -3,7 +3,6 @@
 TASKMILL_FUZZ_SEED plays a seed again, TASKMILL_FUZZ_ROUNDS makes more of each kind of input.
 """
 
-import os
 import random
 import time
 from collections import Counter
@@ -13,14 +12,15 @@ from typing import Any
 import pytest
 from kubernetes.client.exceptions import ApiException
 
+from e2e.effort import number
 from e2e.hostile.forge import PLURALS, Forge, shown
 from e2e.hostile.judge import Judge, all_ended, counting, unsettled
 from e2e.user import GROUP, VERSION, User
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
-SEED = int(os.environ.get("TASKMILL_FUZZ_SEED") or random.randrange(10**6))
-ROUNDS = int(os.environ.get("TASKMILL_FUZZ_ROUNDS") or 7)
+SEED = number("TASKMILL_FUZZ_SEED", short=111668, long=random.randrange(10**6))
+ROUNDS = number("TASKMILL_FUZZ_ROUNDS", short=3, long=7)
 REQUESTS_EACH = 60
 """Most requests for one accepted object; a run that fails and is told costs some 10."""
 QUIET = 5

@@ -4,18 +4,18 @@ TASKMILL_MANY says how many; 10,000 take a while.
 """
 
 import json
-import os
 import time
 from collections import Counter
 
 import pytest
 
+from e2e.effort import number
 from e2e.hostile.judge import Judge, counting
 from e2e.user import User, execution, run_spec
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
-MANY = int(os.environ.get("TASKMILL_MANY") or 1000)
+MANY = number("TASKMILL_MANY", short=300, long=1000)
 GATED = run_spec("true", podTemplate={"spec": {"schedulingGates": [{"name": "example.com/shut"}]}})
 """Its pod waits for what nobody does."""
 JOBS = 10
