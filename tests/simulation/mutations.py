@@ -79,13 +79,6 @@ def _believe_resumed(raw: Any, **labels: Any) -> Job | None:
     return job and replace(job, suspended=raw["spec"].get("suspend") is True)
 
 
-def _ask_of_jobs_alone(this: Any, attempt: Any, known: Any, ending: Any) -> Any:
-    return _ASK(this, attempt, known, ending) if attempt.job else None
-
-
-_ASK = steps.ask_before
-
-
 MUTATIONS = (
     Mutation(
         "a leader believes in its Lease for a minute",
@@ -143,7 +136,7 @@ MUTATIONS = (
     ),
     Mutation(
         "what is met while a Task is read anew is looked at by nobody",
-        7,
+        13,
         _in_place_of(Reconciler, "_meet", lambda self, run: self._cache.observe_execution(run)),
     ),
     Mutation(
@@ -163,27 +156,22 @@ MUTATIONS = (
     ),
     Mutation(
         "a pass goes on writing after it has lost the Lease",
-        27,
+        122,
         _in_place_of(Reconciler, "_check_leading", _nothing),
     ),
     Mutation(
         "what waited for an outage to end is not looked at",
-        144,
+        427,
         _in_place_of(Outage, "over", _nothing),
     ),
     Mutation(
         "a Job that is resumed has started, before its controller says so",
-        80,
+        66,
         _in_place_of(cache, "parse_job", _believe_resumed),
     ),
     Mutation(
         "a pod that was taken away counts as deleted, whatever its Job may say",
-        1116,
+        1170,
         _in_place_of(questions, "_await_suspension", _nothing),
-    ),
-    Mutation(
-        "a Job that was never seen does not exist, when the deadline comes",
-        915597644,
-        _in_place_of(steps, "ask_before", _ask_of_jobs_alone),
     ),
 )
