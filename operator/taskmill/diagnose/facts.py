@@ -225,6 +225,7 @@ def parse_job(raw: Raw, *, step_label: str, attempt_label: str) -> Job | None:
     labels, status = _map(meta.get("labels")), _map(raw.get("status"))
     conditions, spec = _conditions(status), _map(raw.get("spec"))
     failed = _note(conditions, "Failed", "True")
+    finished = failed is not None or ("Complete", "True") in conditions
     turned = _note(conditions, "Suspended", "True") or _note(conditions, "Suspended", "False")
     return Job(
         name=_text(meta, "name"),
@@ -236,13 +237,14 @@ def parse_job(raw: Raw, *, step_label: str, attempt_label: str) -> Job | None:
         queued_at=(turned and turned.at) or created_at,
         deleting="deletionTimestamp" in meta,
         # What is resumed counts as suspended until its controller has taken note: only then does
-        # it say when it started anew.
-        suspended=spec.get("suspend") is True or ("Suspended", "True") in conditions,
+        # it say when it started anew. Of what is finished it takes no note any more.
+        suspended=spec.get("suspend") is True
+        or (not finished and ("Suspended", "True") in conditions),
         started_at=_time(status, "startTime"),
         deadline_seconds=_int(spec, "activeDeadlineSeconds"),
         failed=failed or _note(conditions, "FailureTarget", "True"),
         completed_at=_time(status, "completionTime"),
-        finished=failed is not None or ("Complete", "True") in conditions,
+        finished=finished,
     )
 
 

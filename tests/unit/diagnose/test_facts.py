@@ -91,6 +91,8 @@ def test_a_job_that_is_resumed_counts_as_suspended_until_its_controller_knows():
     built = job().started(0).condition("Suspended", "True", "JobSuspended")
     assert built.facts.suspended
     assert not built.condition("Suspended", "False", "JobResumed").facts.suspended
+    over = job().started(0).condition("Suspended", "True", "JobSuspended").failed()
+    assert not over.facts.suspended
 
 
 def test_a_job_is_read():
