@@ -22,7 +22,7 @@ from e2e.user import User
 from taskmill.reconcile.engine import LEASE
 
 WITHIN = 120.0
-START = 60.0
+START = 45.0
 """Seconds in which a moment of the start comes, if it does."""
 LATE = 2.0
 """Seconds after the verdict in which what remains to be done is done."""

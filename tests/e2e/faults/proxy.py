@@ -105,6 +105,8 @@ class Proxy(Background):
         self.kubeconfig = folder / "kubeconfig"
         self.policy: Policy = fair
         """Asked for each request, in the thread of this proxy; must be quick."""
+        self.server: Callable[[Call], str] = lambda _: self._credentials.server
+        """Which API server a request is handed on to; as `policy`."""
         self.holds: Callable[[bytes], bool] = lambda _: False
         """Which lines of watches are kept back, while others pass; asked again and again."""
         self.passed: list[Passed] = []
@@ -185,7 +187,7 @@ class Proxy(Background):
     ) -> web.StreamResponse:
         async with self._session.request(
             call.method,
-            self._credentials.server + self._seen(request, call),
+            self.server(call) + self._seen(request, call),
             data=call.body or None,
             headers={k: v for k, v in request.headers.items() if k.lower() not in _HOPS},
             ssl=self._credentials.ssl_context() or True,

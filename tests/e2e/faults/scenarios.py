@@ -184,18 +184,18 @@ SCENARIOS = (
     Scenario("steps", _two_steps),
     Scenario(
         "stop",
-        lambda name: execution(name, run_spec("sleep 600", gracePeriod="2s")),
+        lambda name: execution(name, run_spec("sleep 600", gracePeriod="15s")),
         _stop,
         _cleared,
     ),
     Scenario(
         "late",
-        lambda name: execution(name, run_spec("sleep 600", gracePeriod="2s"), deadline=at(14)),
+        lambda name: execution(name, run_spec("sleep 600", gracePeriod="15s"), deadline=at(20)),
         done=_cleared,
     ),
     Scenario(
         "limit",
-        lambda name: execution(name, run_spec("sleep 6"), deadline=at(300)),
+        lambda name: execution(name, run_spec("sleep 12"), deadline=at(300)),
         _loosen,
     ),
     Scenario(

@@ -5,7 +5,6 @@ one that the operator made; it is started again, and the run must end as the und
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ from e2e.faults.sites import places
 
 pytestmark = [
     pytest.mark.cluster,
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1800),
     pytest.mark.skipif(not LONG, reason="takes its time: make faults"),
 ]
 
@@ -34,6 +33,8 @@ _LASTING = "steps"
 """What runs while the operator dies as it starts."""
 _FIRST = Site("create", "leases")
 """Made only where there has never been an operator."""
+Choice = list[Moment]
+"""It is killed at the first of these that comes."""
 
 
 @dataclass
@@ -73,11 +74,9 @@ def deaths(
         )
         recorded, starting = first.record(SCENARIOS)
         told = Deaths({name: outcome for name, (_, outcome) in recorded.items()})
-        work: SimpleQueue[Moment] = SimpleQueue()
-        known: set[tuple[Step, ...]] = set()
-        for name, (story, _) in recorded.items():
-            for moment in _moments(name, story, known):
-                work.put(moment)
+        work: SimpleQueue[Choice] = SimpleQueue()
+        for choice in _choices({name: story for name, (story, _) in recorded.items()}):
+            work.put(choice)
         with ThreadPoolExecutor(LANES) as pool:
             jobs = [pool.submit(_die_starting, others[0], starting, work, told)]
             jobs += [pool.submit(_die, one, work, told) for one in (first, *others[1:])]
@@ -86,34 +85,39 @@ def deaths(
     return told
 
 
-def _moments(scenario: str, story: list[Step], known: set[tuple[Step, ...]]) -> Iterator[Moment]:
-    """Those of a run; where its story so far is another one's, that one has been there."""
-    for at, (site, _) in enumerate(story, start=1):
-        if (so_far := tuple(story[:at])) not in known:
-            known.add(so_far)
+def _choices(stories: dict[str, list[Step]]) -> list[Choice]:
+    """Every moment, once where the stories of several runs are the same so far.
+
+    Those of a kind are for one another: how often it reads what others say is not always the same.
+    """
+    alike: defaultdict[object, Choice] = defaultdict(list)
+    for name, story in stories.items():
+        for at, (site, _) in enumerate(story, start=1):
             nth = [one for one, _ in story[:at]].count(site)
-            yield from (Moment(scenario, site, nth, after) for after in (False, True))
+            for after in (False, True):
+                alike[tuple(story[:at]), after].append(Moment(name, site, nth, after))
+    return list(alike.values())
 
 
-def _die(one: Lane, work: "SimpleQueue[Moment]", told: Deaths) -> None:
+def _die(one: Lane, work: "SimpleQueue[Choice]", told: Deaths) -> None:
     """At every moment that is left."""
     runs: list[tuple[Moment, Run]] = []
     while True:
         try:
-            moment = work.get_nowait()
+            choice = work.get_nowait()
         except Empty:
             break
-        run = one.die(_BY_NAME[moment.scenario], moment)
-        if run is None:
+        for moment in choice:
+            if run := one.die(_BY_NAME[moment.scenario], moment):
+                runs.append((moment, run))
+                break
             told.never.append(moment)
-        else:
-            runs.append((moment, run))
     one.settle()
     told.ended += [(moment, one.outcome(run)) for moment, run in runs]
 
 
 def _die_starting(
-    one: Lane, starting: list[Site], work: "SimpleQueue[Moment]", told: Deaths
+    one: Lane, starting: list[Site], work: "SimpleQueue[Choice]", told: Deaths
 ) -> None:
     """At the first call of each kind that a start takes, with a run under way; then as others."""
     run = one.begin(_BY_NAME[_LASTING])

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
@@ -33,6 +34,8 @@ class Witness(Background):
         self._credentials = Credentials.from_kubeconfig(kubeconfig)
         self._namespace = namespace
         self._last: dict[str, dict[str, JsonObject]] = {kind: {} for kind in _KINDS}
+        self.ended: dict[str, float] = {}
+        """When it was first seen that all containers of a pod have ended, by its uid."""
         self._gone: set[str] = set()
         self._verdicts: defaultdict[str, list[tuple[str, ...]]] = defaultdict(list)
 
@@ -126,6 +129,8 @@ class Witness(Background):
     def _note(self, kind: str, thing: JsonObject) -> None:
         uid = thing["metadata"]["uid"]
         self._last[kind][uid] = thing
+        if kind == "pods" and _has_ended(thing):
+            self.ended.setdefault(uid, time.time())
         if kind != "taskexecutions":
             return
         status, told = thing.get("status", {}), self._verdicts[uid]
@@ -134,3 +139,8 @@ class Witness(Background):
         now = tuple(str(status.get(key, "")) for key in ("phase", "reason", "failureMessage"))
         if told[-1:] != [now]:
             told.append(now)
+
+
+def _has_ended(pod: JsonObject) -> bool:
+    told = pod.get("status", {}).get("containerStatuses", ())
+    return bool(told) and all("terminated" in one["state"] for one in told)
