@@ -80,7 +80,9 @@ async def watch_tasks(
     """
     registry = kopf.OperatorRegistry()
     _register(registry, feed=feed, credentials=credentials)
-    tasks = await kopf.spawn_tasks(registry=registry, clusterwide=True, ready_flag=begun)
+    tasks = await kopf.spawn_tasks(
+        registry=registry, settings=_settings(), clusterwide=True, ready_flag=begun
+    )
     took_signals()
     try:
         # Not `kopf.run_tasks`: at its end it cancels all that began after it, ours too.
@@ -92,23 +94,28 @@ async def watch_tasks(
             task.cancel()
         await asyncio.wait(tasks, timeout=ENDS_IN)
     for task in ended:
-        task.result()
+        if not task.cancelled():
+            task.result()
+
+
+def _settings() -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    # It would kill the process ten minutes after its own end, which is not ours.
+    settings.process.ultimate_exiting_timeout = None
+    settings.peering.standalone = True
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.watching.chunk_size = 500
+    # Idle workers pin the last body of their object.
+    settings.queueing.idle_timeout = 1.0
+    settings.networking.request_timeout = 30
+    settings.networking.error_backoffs = _Backoffs()
+    settings.persistence.diffbase_storage = _NoDiffBase()
+    settings.persistence.progress_storage = _NoProgress()
+    return settings
 
 
 def _register(registry: kopf.OperatorRegistry, *, feed: Feed, credentials: Credentials) -> None:
-    @kopf.on.startup(registry=registry)
-    async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
-        settings.peering.standalone = True
-        settings.posting.enabled = False
-        settings.scanning.disabled = True
-        settings.watching.chunk_size = 500
-        # Idle workers pin the last body of their object.
-        settings.queueing.idle_timeout = 1.0
-        settings.networking.request_timeout = 30
-        settings.networking.error_backoffs = _Backoffs()
-        settings.persistence.diffbase_storage = _NoDiffBase()
-        settings.persistence.progress_storage = _NoProgress()
-
     @kopf.on.login(registry=registry)
     def login(**_: Any) -> kopf.ConnectionInfo:
         # Not a coroutine: it may read files or run a credential plugin, and Kopf gives it a thread.

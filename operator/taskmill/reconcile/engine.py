@@ -124,6 +124,8 @@ class Engine:
         await self.read_tasks()
         for watch in self._watches:
             await watch.synced.wait()
+        # Of what vanished meanwhile Kopf will tell nothing.
+        await self.read_tasks()
         log.info("caches are filled; standing for election")
         self.filled.set()
         await self._elector.run()

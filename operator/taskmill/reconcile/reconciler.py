@@ -214,7 +214,8 @@ class Reconciler:
             # that must not become a loop.
             self._queue.add_in(key, AFTER_ACTING)
         elif decision.look_at:
-            self._queue.add_in(key, (decision.look_at - now).total_seconds())
+            # What is due already and changes nothing must not become one, either.
+            self._queue.add_in(key, max((decision.look_at - now).total_seconds(), AFTER_ACTING))
 
     async def _perform(
         self, key: Key, meta: Meta, actions: Sequence[Action], now: datetime
@@ -554,10 +555,11 @@ class Reconciler:
             raw, _ = await self._client.list(
                 EVENTS, key.namespace, field_selector=f"involvedObject.uid={about}"
             )
-        except Unreachable:
+        except Unauthorized:
             raise
         except ApiError as error:
-            # They only explain: nothing waits for them.
+            # They only explain: nothing waits for them. They may have a store of their own, which
+            # is away alone; that the server is will be seen by the next write.
             log.warning("%s: its Events cannot be read: %s", key, error)
             raw = []
         events = sorted(map(parse_event, raw), key=lambda e: e.at or now)

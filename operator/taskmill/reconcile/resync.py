@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 AGAIN = 1.0
 """Seconds between two tries."""
+BEGUN = 30.0
+"""Seconds that Kopf has to begin in: it tells nothing of what vanished before."""
 
 
 class Resync:
@@ -37,10 +39,11 @@ class Resync:
             await asyncio.sleep(AGAIN)
 
     async def run(self, *, every: float) -> None:
-        """Do it again and again, so many seconds apart."""
+        """Do it when Kopf has surely begun, and again and again, so many seconds apart."""
+        await asyncio.sleep(BEGUN)
         while True:
-            await asyncio.sleep(every)
             await self._tried()
+            await asyncio.sleep(every)
 
     async def _tried(self) -> bool:
         complaint = ""

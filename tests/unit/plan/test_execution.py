@@ -1447,6 +1447,18 @@ def test_before_the_deadline_decides_it_is_asked_whether_another_process_made_th
     assert decided(found, 11).status.phase is Phase.SUCCEEDED
 
 
+@pytest.mark.parametrize("gone", ["owner", "itself"])
+def test_what_goes_away_unbegun_asks_at_its_deadline_too(gone):
+    built = execution().deadline(10)
+    built = built.deleted(5) if gone == "itself" else built.owned()
+    before = world(built, asked=(), owner_alive=gone == "itself")
+    early, due = decided(before, 5), decided(before, 11)
+    assert (deeds(early), early.look_at) == ((), at(10))
+    assert deeds(due) == (ReadChildren("DeadlineExceeded", DUE),)
+    asked = replace(before, asked={"DeadlineExceeded"})
+    assert verdict(decided(asked, 11))[1] == Reason.DEADLINE_EXCEEDED
+
+
 def test_before_a_start_timeout_decides_its_events_are_read_if_this_process_has_not():
     """Another one may have heard of a Secret that is missing, and died with that."""
     waits = (job().started(), pod().on(seconds=1))

@@ -87,7 +87,8 @@ def _run(world: ExecutionWorld, plan: Plan, now: datetime) -> Decision:
     standings = look(world, plan, deadline, why, now)
     if how := say.verdict(standings, why):
         return _conclude(world, standings, how, now)
-    if not _begun(world) and (world.execution.meta.deleting or not world.owner_alive):
+    leaves = world.execution.meta.deleting or not world.owner_alive
+    if leaves and not why and not _begun(world):
         # It goes away with its owner, and nothing of it ever was.
         return Decision(None, (), deadline)
     told, tell_at = _tell(world, standings, now)
