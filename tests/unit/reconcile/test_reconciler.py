@@ -1329,3 +1329,22 @@ async def test_many_steps_whose_clocks_end_together_cost_one_pair_of_lists():
         await asyncio.sleep(60)
         assert op.status()["phase"] == "Failed"
         assert len([r for r in op.server.requests if r[:2] == ("list", JOBS)]) == 1
+
+
+@virtual
+async def test_one_made_anew_outlives_a_late_word_that_the_former_is_gone():
+    async with operator() as op:
+        op.applies(execution())
+        await soon()
+        op.kubelet(pod().running(1))
+        await soon()
+        del op.server.objects[EXECUTIONS, "build-1"]
+        anew = execution()
+        anew.raw["metadata"]["uid"] = "anew"
+        # The answer was on its way while the watch told of both.
+        op.server.fault("get", EXECUTIONS, NotFound(404, "NotFound", "gone"))
+        op.server.meets("get", EXECUTIONS, lambda: op.applies(anew))
+        op.kubelet(pod().exited(0, start=1, end=2))
+        await soon(2)
+        assert op.cache.uid(RUN) == "anew"
+        assert len(op.server.of("create")) == 2
