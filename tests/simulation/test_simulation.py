@@ -24,7 +24,7 @@ KNOWN = (
 )
 FRESH = 200
 WORKERS = 2
-WITHIN = 150
+WITHIN = 1500
 """Histories for each mutation, from the seed that found it last: a change of the operator's own
 requests changes what a seed does."""
 
@@ -64,7 +64,7 @@ def test_a_seed_is_one_history() -> None:
     assert one["story"]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("number", range(len(MUTATIONS)), ids=[str(m) for m in MUTATIONS])
 def test_what_is_broken_on_purpose_is_found(number: int) -> None:
     mutation = MUTATIONS[number]

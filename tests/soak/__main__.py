@@ -1,7 +1,8 @@
 """`make soak`: the operator under a steady mix of everything; nothing of it may grow.
 
 TASKMILL_SOAK_MINUTES says for how long, 30 by default. In the middle third the API server is
-restarted every five minutes, and has forgotten the past: the first third and the last compare.
+restarted every five minutes, and has forgotten the past: the first third and the last compare. It
+is restarted while all warms up, too: what is listed anew takes the most memory there ever is.
 """
 
 import json
@@ -27,7 +28,7 @@ from soak.mix import DELETED, HOME, Mix
 from soak.sampler import EVERY, FIGURES
 
 MINUTES = int(os.environ.get("TASKMILL_SOAK_MINUTES", "30"))
-SHAKEN_AFTER = range(MINUTES // 3, 2 * MINUTES // 3, 5)
+SHAKEN_AFTER = {1, 3, *range(MINUTES // 3, 2 * MINUTES // 3, 5)}
 NUMBER = 4
 """Of a cluster of its own."""
 SETTLES = 60.0

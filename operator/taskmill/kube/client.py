@@ -30,6 +30,10 @@ Objects = list[JsonObject]  # KubeClient.list hides the builtin within the class
 _WATCH_SILENCE = 75.0
 
 
+PAGE = 100
+"""Objects listed at a time: what is read at once is what a list takes of memory, for good."""
+
+
 class KubeClient:
     """A thin client over one HTTP session; an async context manager.
 
@@ -71,7 +75,7 @@ class KubeClient:
         label_selector: str | None = None,
         field_selector: str | None = None,
         resource_version: str | None = None,
-        limit: int = 500,
+        limit: int = PAGE,
     ) -> tuple[Objects, str]:
         """All objects and the resourceVersion they were read at, in pages of `limit`."""
         try:
@@ -92,7 +96,7 @@ class KubeClient:
         label_selector: str | None = None,
         field_selector: str | None = None,
         resource_version: str | None = None,
-        limit: int = 500,
+        limit: int = PAGE,
     ) -> AsyncGenerator[tuple[Objects, str], None]:
         """The same page by page, never all in memory; Gone when that took too long to go on."""
         params = _selectors(label_selector, field_selector)
