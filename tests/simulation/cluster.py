@@ -355,6 +355,11 @@ class Cluster:
             if "deletionTimestamp" in pod["metadata"]:
                 self._terminate(pod["metadata"]["uid"])
 
+    def unended(self, node: str) -> list[Json]:
+        """The pods on it whose containers have not been told to have ended."""
+        told = {uid for uid, run in self._running.items() if run.told}
+        return [pod for pod in self._on(node) if pod["metadata"]["uid"] not in told]
+
     def _on(self, node: str) -> list[Json]:
         return [pod for pod in self.api.all(PODS) if pod["spec"].get("nodeName") == node]
 

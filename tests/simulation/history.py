@@ -523,9 +523,9 @@ class History:
 
         def lose() -> None:
             self.see.tell(f"{node} is lost for {length} s")
-            for run in self.cluster.runs:
-                if run.node == node:
-                    self.see.bereaved.add(run.execution)
+            # Also what was still being pulled there.
+            for pod in self.cluster.unended(node):
+                self.see.bereaved.add(pod["metadata"]["labels"][names.LABEL_EXECUTION_UID])
             self.cluster.lose(node, length)
 
         self._upset(when + length + 5)

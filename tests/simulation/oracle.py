@@ -211,6 +211,7 @@ class Oracle:
             execution = self._by_uid(run.execution)
             if execution:
                 self._after_dependencies(execution, run)
+                self._before_success(execution, run)
 
     def _by_uid(self, uid: str) -> Json | None:
         return next((e for e in self.api.all(EXECUTIONS) if e["metadata"]["uid"] == uid), None)
@@ -226,6 +227,12 @@ class Oracle:
                 ]
                 if not any(r.code == 0 and r.ended is not None for r in ends):
                     self.broken(f"step {run.step} started before {below} had succeeded")
+
+    def _before_success(self, execution: Json, run: Run) -> None:
+        """What has succeeded is not run again, by a Job that was resumed neither."""
+        for step in (execution.get("status") or {}).get("steps") or ():
+            if step["id"] == run.step and step["phase"] == "Succeeded":
+                self.broken(f"step {run.step} started again after it had succeeded")
 
     # -- each verdict --
 

@@ -29,7 +29,6 @@ Objects = list[JsonObject]  # KubeClient.list hides the builtin within the class
 # The server sends a bookmark a minute; a watch silent for longer than this is a dead one.
 _WATCH_SILENCE = 75.0
 
-
 PAGE = 100
 """Objects listed at a time: what is read at once is what a list takes of memory, for good."""
 

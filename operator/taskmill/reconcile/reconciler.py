@@ -427,7 +427,9 @@ class Reconciler:
                     self._doubted.add(owner)
                 for other in [n for n, r in memory.items() if r.again_at < now - FORGET_AFTER]:
                     del memory[other]
-                memory[name] = refused(error, now, memory.get(name))
+                # A run may come through after we gave it up; the next one has another name.
+                at = self._clock() if resource is EXECUTIONS else now
+                memory[name] = refused(error, at, memory.get(name))
                 return None
         memory.pop(name, None)
         return made

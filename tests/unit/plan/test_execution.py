@@ -976,7 +976,7 @@ def test_what_cannot_be_stopped_in_place_goes_with_its_job_ten_seconds_later():
     ids=["asked already", "being deleted", "ended by itself", "was stopped"],
 )
 def test_what_ends_or_was_asked_to_is_not_stopped_again(ended):
-    before = world(finished("Succeeded", None), job(), ended)
+    before = world(finished("Succeeded", None), job().started(), ended)
     assert decided(before, 60) == Decision(None, (), at(10 + 3600))
 
 
@@ -1436,6 +1436,32 @@ def test_of_a_pod_that_was_taken_away_it_is_asked_whether_its_job_was_suspended(
     assert verdict(decided(asked, 6))[1] == Reason.DELETED
     suspended = replace(asked, jobs=(job().started().suspended().facts,))
     assert decided(suspended, 6).status.phase is Phase.PENDING
+
+
+def test_what_ended_well_as_its_job_was_suspended_runs_again():
+    """Its Job does not count what it takes away, whoever leaves the Job its time of start."""
+    taken = pod().exited(0, start=1, end=6).deleted(5)
+    before = world(job().started(), taken, asked=())
+    why = f"end of {POD_UID}"
+    assert deeds(decided(before, 6)) == (ReadChildren(why, SIGHT),)
+    asked = replace(before, asked={why})
+    assert verdict(decided(asked, 6))[0] is Phase.SUCCEEDED
+    for gone in ((), (POD_UID,)):
+        suspended = replace(asked, jobs=(job().started().suspended().facts,), gone=frozenset(gone))
+        assert settled(suspended, 60).status.reason == Reason.QUEUED
+    counted = replace(before, jobs=(job().started().complete(6).facts,))
+    assert verdict(decided(counted, 6))[0] is Phase.SUCCEEDED
+
+
+def test_what_was_told_to_stop_and_was_taken_away_has_ended():
+    """Its Job is suspended: what it makes once it is resumed is not waited for."""
+    before = world(execution().deadline(10), job().started(), pod().running(1))
+    told = stored(before, settled(before, 11), at(11))
+    taken = pod().running(1).deleted(12)
+    suspended = replace(told, jobs=(job().started().suspended().facts,), pods=(taken.facts,))
+    assert decided(suspended, 12).status is None
+    ended = replace(suspended, pods=(taken.exited(143, start=1, end=13).facts,))
+    assert verdict(decided(ended, 13))[1] == Reason.DEADLINE_EXCEEDED
 
 
 def test_before_the_deadline_decides_it_is_asked_whether_another_process_made_the_job():

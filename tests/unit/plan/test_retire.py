@@ -121,6 +121,16 @@ def test_a_job_that_appears_after_the_verdict_does_not_run_on():
     assert (deleted, look_at) == (DeleteJob(late.raw["metadata"]["name"], "job-b-1"), None)
 
 
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_job_whose_pod_was_taken_away_does_not_run_on_after_the_verdict(resumed):
+    ended = execution().plan(step("a")).ended("Failed", 15, reason="Queued")
+    made = job_of("a").started(20) if resumed else job_of("a").started().suspended()
+    taken = pod_of("a").created(1).exited(143, start=1, end=6).deleted(5)
+    seen = world(ended, made, taken, gone={"pod-a-1"})
+    (deleted,), look_at = leftovers(seen, (), at(21))
+    assert (deleted.uid, look_at) == ("job-a-1", None)
+
+
 # -- the execution --------------------------------------------------------------------------------
 
 

@@ -505,6 +505,22 @@ async def test_after_an_unknown_outcome_the_execution_is_read_before_the_job_is_
 
 
 @virtual
+async def test_a_creation_without_an_answer_is_waited_for_once_nobody_listens_any_more():
+    """It may come through later than its sender gave it up, beside what was made instead."""
+    async with operator() as op:
+        op.server.hangs = lambda verb, _: verb == "create"
+        op.applies(task())
+        await soon(1)
+        op.server.hangs = None
+        op.applies(task().spec(script="b").generation(2))
+        await soon(30 - 1 + 9)
+        assert len(op.server.of("create")) == 1
+        await soon(2)
+        runs = [raw for (resource, _), raw in op.server.objects.items() if resource == EXECUTIONS]
+        assert [run["spec"]["taskRef"]["generation"] for run in runs] == [2]
+
+
+@virtual
 async def test_a_job_whose_creation_was_applied_after_all_is_adopted():
     async with operator() as op:
         op.server.fault("create", JOBS, UnknownOutcome("broken"), applied=True)

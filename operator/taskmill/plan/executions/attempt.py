@@ -117,15 +117,19 @@ def predecessor(world: ExecutionWorld, among: Family, attempt: Attempt) -> Pod |
 def _pod(world: ExecutionWorld, pods: Iterable[Pod], job: Job) -> Pod | None:
     # A pod that is there tells more than one that was; the newest more than an older one.
     return max(
-        (pod for pod in pods if not _is_former(world, job, pod)),
+        (pod for pod in pods if not is_former(world, job, pod)),
         key=lambda pod: (pod.uid not in world.gone, pod.created_at or job.created_at),
         default=None,
     )
 
 
-def _is_former(world: ExecutionWorld, job: Job, pod: Pod) -> bool:
+def is_former(world: ExecutionWorld, job: Job, pod: Pod) -> bool:
     """Whether the pod was taken away before its Job was resumed: it tells nothing any more."""
-    over = pod.deleting or pod.uid in world.gone
+    gone = pod.uid in world.gone
+    over = pod.deleting or gone
+    if over and (pod.ended or gone) and job.suspended and not (job.failed or job.finished):
+        # However it ended: its Job does not count it, and runs it again.
+        return True
     # A Job that has been resumed gets its first pod before it says when it started.
     before = pod.created_at and (not job.started_at or pod.created_at < job.started_at)
     return bool(over and before)

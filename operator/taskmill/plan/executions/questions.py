@@ -94,7 +94,12 @@ def _await_sight(
 def _await_suspension(this: Round, attempt: Attempt, held: Standing) -> Standing | None:
     """Whether its Job was suspended: the watch of pods may be ahead of that of Jobs."""
     job, pod = attempt.job, attempt.pod
-    if job is None or pod is None or attempt.finding.reason is not Reason.DELETED:
+    if job is None or pod is None:
+        return None
+    # What ended well as it was taken away counts only where its Job counts it.
+    well = attempt.finding.succeeded and not job.finished
+    taken = well and (pod.deleting or pod.uid in this.world.gone)
+    if not taken and attempt.finding.reason is not Reason.DELETED:
         return None
     if job.deleting or job.uid in this.world.gone:
         return None

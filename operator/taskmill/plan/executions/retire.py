@@ -10,7 +10,7 @@ from taskmill.api.reasons import ConditionType, Reason
 from taskmill.diagnose.facts import Job, Pod
 from taskmill.plan.conditions import find
 from taskmill.plan.decision import Action, Decision, DeleteExecution, DeleteJob, StopPod
-from taskmill.plan.executions.attempt import family, is_ours
+from taskmill.plan.executions.attempt import family, is_former, is_ours
 from taskmill.plan.executions.endings import CLOCK_GRAIN, ENDING_MARGIN, OF_ALL
 from taskmill.plan.job import LONGEST
 from taskmill.plan.world import ExecutionWorld
@@ -48,7 +48,8 @@ def leftovers(
     for job in world.jobs:
         if job.name in in_use or job.uid in world.gone or job.deleting or not is_ours(world, job):
             continue
-        pods = pods_of.get(job.uid, [])
+        # A Job whose pod was taken away makes another one.
+        pods = [pod for pod in pods_of.get(job.uid, []) if not is_former(world, job, pod)]
         over = job.finished or any(_is_over(world, pod) for pod in pods)
         due_at = later(_ended_at(world, now), world.limits.job_retention) if final else None
         by_us = reasons.get((job.step, job.attempt)) in BY_OUR_HAND
@@ -80,7 +81,7 @@ def _ended_at(world: ExecutionWorld, now: datetime) -> datetime:
 
 
 def _is_over(world: ExecutionWorld, pod: Pod) -> bool:
-    """Whether the task's container will not run again: a Job of ours makes no second pod."""
+    """Whether the task's container will not run again: its Job makes no other pod after it."""
     return pod.ended or pod.uid in world.gone or bool(pod.main and pod.main.ended)
 
 

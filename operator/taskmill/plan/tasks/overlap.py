@@ -42,9 +42,10 @@ def busy(world: TaskWorld) -> Busy | None:
 
 
 def unanswered(world: TaskWorld, now: datetime) -> Refused | None:
-    """A recent creation, of whatever run, that may have come through all the same."""
-    if not world.task.spec or world.task.spec.concurrency_policy is not ConcurrencyPolicy.FORBID:
-        return None
+    """A recent creation, of whatever run, that may come through all the same.
+
+    Whatever the policy: an older state must not run after, or in the place of, a newer one.
+    """
     recent = (
         refused
         for refused in world.refused.values()
