@@ -21,7 +21,7 @@ from simulation.loop import Process, SpinError
 from simulation.namespaces import Namespaces
 from simulation.net import Place, Weather
 from simulation.operator import Replica
-from simulation.oracle import FINAL, Oracle, Violation
+from simulation.oracle import FINAL, SLACK, Oracle, Violation
 from simulation.queueing import Queue
 from taskmill.api.meta import API_VERSION, rfc3339
 from taskmill.kube.errors import ApiError
@@ -175,7 +175,9 @@ class History:
     # -- what people want --
 
     def _pull(self) -> float:
-        return self.nodes.expovariate(1 / self.nodes.choice((0.3, 0.3, 0.3, 5.0)))
+        takes = self.nodes.expovariate(1 / self.nodes.choice((0.3, 0.3, 0.3, 5.0)))
+        # How a calm history ends is foreseen.
+        return min(takes, SLACK - 1) if self.see.calm else takes
 
     def _people(self) -> None:
         dice = self.dice
@@ -387,16 +389,15 @@ class History:
         def kill() -> None:
             self.see.tell(f"{replica.process} is killed")
             replica.kill()
-
-        self._strike(when, replica, kill)
+            self._upset(self.cluster.now() + away + 25)
+            self.at(away, start)
 
         def start() -> None:
             if replica.process is None:
                 replica.start()
 
+        self._strike(when, replica, kill)
         away = self.dice.choice((0.1, 1.0, 8.0, 30.0))
-        self._upset(when + away + 25)
-        self.at(when + away, start)
 
     def _strike(self, when: float, replica: Replica, what: Callable[[], None]) -> None:
         """Do it then, or in the middle of the next pass."""
@@ -414,7 +415,6 @@ class History:
         """A rollout: the one who acts stops, another one whose watches are behind goes on."""
         behind = min(when, self.dice.choice((0.0, 1.0, 5.0, 20.0, 20.0)))
         # To be stale by that much it must have heard nothing for as long.
-        self._upset(when + 35)
         self.at(when - behind, lambda: self._hand_over_in(behind))
 
     def _hand_over_in(self, behind: float) -> None:
@@ -426,15 +426,19 @@ class History:
         def stop() -> None:
             self.see.tell(f"{old.process} stops; the other is {behind} s behind")
             old.stop()
+            self._upset(self.cluster.now() + 35)
+            self.at(12, start)
 
         def start() -> None:
-            for link in others:
-                link.lag = 0.0
             if old.process is None:
                 old.start()
 
+        def catch_up() -> None:
+            for link in others:
+                link.lag = 0.0
+
         self._strike(behind, old, stop)
-        self.at(behind + 12, start)
+        self.at(behind + 12, catch_up)
 
     def _freeze(self, when: float) -> None:
         length = self.dice.choice((1.0, 12.0, 20.0, 40.0, 40.0))
@@ -442,6 +446,7 @@ class History:
         def freeze(process: Process) -> None:
             self.see.tell(f"{process} freezes for {length} s")
             process.freeze()
+            self._upset(self.cluster.now() + length + 30)
             self.at(length, process.thaw)
 
         def strike() -> None:
@@ -449,7 +454,6 @@ class History:
             if process := replica.process:
                 self._strike(0.0, replica, lambda: freeze(process))
 
-        self._upset(when + length + 30)
         self.at(when, strike)
 
     def _leader(self) -> Replica | None:
