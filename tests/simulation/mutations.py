@@ -162,7 +162,7 @@ MUTATIONS = (
     ),
     Mutation(
         "what waited for an outage to end is not looked at",
-        427,
+        993,
         _in_place_of(Outage, "over", _nothing),
     ),
     Mutation(
