@@ -187,7 +187,8 @@ class Link:
         dice, weather = self.place.dice, self.place.weather
         if dice.random() < weather.broken:
             raise Unreachable(f"{call}: cut")
-        due = change.at + self.lag + dice.expovariate(1 / weather.lag)
+        # What is made of an object that is gone is excused for as long.
+        due = change.at + self.lag + min(dice.expovariate(1 / weather.lag), LATEST - 1)
         await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
 
 
