@@ -17,7 +17,7 @@ import pytest
 from cluster.handle import Handle
 from e2e.effort import LONG
 from e2e.faults.call import Site
-from e2e.faults.lane import Lane, Moment, Run, Step, lane
+from e2e.faults.lane import TORN, Lane, Moment, Run, Step, lane
 from e2e.faults.scenarios import SCENARIOS, Outcome
 from e2e.faults.sites import places
 
@@ -25,6 +25,7 @@ pytestmark = [
     pytest.mark.cluster,
     pytest.mark.timeout(1800),
     pytest.mark.skipif(not LONG, reason="takes its time: make faults"),
+    TORN,
 ]
 
 LANES = 3

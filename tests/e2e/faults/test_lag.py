@@ -18,7 +18,7 @@ from cluster.local import LocalCluster
 from e2e.effort import LONG, SEED
 from e2e.faults.call import Call
 from e2e.faults.campaign import KINDS, Campaign, JsonObject, Kind, seconds
-from e2e.faults.lane import Lane, lane
+from e2e.faults.lane import TORN, Lane, lane
 from e2e.faults.proxy import Fault, Pass, Stream
 from e2e.faults.second import late_server
 from e2e.test_endings import at
@@ -30,6 +30,7 @@ pytestmark = [
     pytest.mark.cluster,
     pytest.mark.timeout(660),
     pytest.mark.skipif(not LONG, reason="takes its time: make faults"),
+    TORN,
 ]
 
 LEAST, MOST = 3.0, 10.0

@@ -10,13 +10,13 @@ from cluster.handle import Handle
 from cluster.local import LocalCluster
 from e2e.effort import SEED, either
 from e2e.faults.campaign import Campaign
-from e2e.faults.lane import lane
+from e2e.faults.lane import TORN, lane
 from e2e.faults.proxy import fair
 from e2e.faults.weather import Weather, restart_forgetful
 
 RUNS = either(40, 150, "TASKMILL_RUNS")
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300 + 6 * RUNS)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300 + 6 * RUNS), TORN]
 
 SLACK = 45.0
 """Seconds, generous: several requests in a row may hang for 10 s each."""
