@@ -76,7 +76,7 @@ def _give_memory_back() -> None:
 
     Half an hour of `make soak` ends at 86 MiB, and at 101 without.
     """
-    mmap_threshold, size = -3, 64 * 1024  # malloc.h
+    mmap_threshold, size = -3, 512 * 1024  # malloc.h
     with contextlib.suppress(AttributeError, OSError):  # another libc
         ctypes.CDLL(None).mallopt(mmap_threshold, size)
 

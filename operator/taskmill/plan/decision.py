@@ -56,6 +56,8 @@ class ReadEvents:
     """Look up the Events about an object that does not say by itself why it is stuck."""
 
     uid: str
+    patient: bool = False
+    """Whether nothing but words waits for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,3 +133,5 @@ class Decision:
     look_at: datetime | None = None
     troubles: tuple[Trouble, ...] = ()
     """What the next pass is to know of this one."""
+    patience: timedelta = timedelta()
+    """How much later the status may be stored in a crowd: a later one says all of it, too."""

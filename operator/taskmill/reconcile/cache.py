@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum
-from typing import Any, Generic, Protocol, TypeVar
+from enum import StrEnum
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from taskmill.diagnose.facts import Job, Pod, parse_job, parse_pod
 from taskmill.plan import names
@@ -34,15 +34,14 @@ DROPPED_KEPT = 256
 """More than can go away while one request is under way."""
 
 
-class Kind(Enum):
+class Kind(StrEnum):
     """What a key names."""
 
     TASK = "Task"
     EXECUTION = "TaskExecution"
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """One object of ours: what the queue holds and a pass is about."""
 
     kind: Kind
@@ -117,6 +116,8 @@ class Memory:
     """For what they were."""
     tried: Tried | None = None
     written_at: datetime | None = None
+    held_since: datetime | None = None
+    """Since when its status waits for a crowd."""
     logged: tuple[str | None, str | None] | None = None
     """Phase and reason that the log has told of, or that were there when it was met first."""
 
@@ -313,6 +314,11 @@ class Cache:
         """Whether an execution has its verdict."""
         execution = self._executions.get(key)
         return execution is not None and execution.final
+
+    def is_untouched(self, key: Key) -> bool:
+        """Whether nothing is known to have been done about an execution."""
+        execution = self._executions.get(key)
+        return execution is not None and not execution.status.phase and key not in self._families
 
     def jobs_of(self, key: Key) -> int:
         """How many Jobs of an execution are known."""

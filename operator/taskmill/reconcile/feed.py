@@ -13,7 +13,9 @@ ROLL_UP_IN = 0.5
 
 
 SOON = 0.03
-"""Seconds: a pod is made, placed and started in steps that need one pass together."""
+"""Seconds: what starts, or has news of its Job, is told in steps that need one pass together."""
+UNDER_WAY = 0.5
+"""Seconds: a pod is made, placed and prepared in steps after which there is nothing to do."""
 SETTLED = 1.0
 """Seconds: what has its verdict is only tidied up."""
 CROWD = 20
@@ -43,11 +45,12 @@ class Feed:
 
     def job(self, raw: JsonObject) -> None:
         """A Job of ours was created or changed."""
-        self._stirred(self._cache.observe_job(raw))
+        conditions = (raw.get("status") or {}).get("conditions")
+        self._stirred(self._cache.observe_job(raw), SOON if conditions else UNDER_WAY)
 
     def pod(self, raw: JsonObject) -> None:
         """A pod of ours was created or changed."""
-        self._stirred(self._cache.observe_pod(raw), at_once=_tells_an_end(raw))
+        self._stirred(self._cache.observe_pod(raw), _told_within(raw))
 
     def job_gone(self, gone: Vanished) -> None:
         """A Job of ours is gone."""
@@ -73,7 +76,7 @@ class Feed:
             # Itself, too: what it was to be looked at for, in a day maybe, is no more.
             self._add(key, task, *rivals, *others)
 
-    def _stirred(self, key: Key | None, *, at_once: bool = False) -> None:
+    def _stirred(self, key: Key | None, within: float = SOON) -> None:
         """Something of an execution has changed."""
         if key is None:
             return
@@ -82,7 +85,7 @@ class Feed:
             return
         jobs = self._cache.jobs_of(key)
         crowded = jobs * BREATH if jobs > CROWD else 0.0
-        self._queue.add_in(key, crowded if at_once else max(SOON, crowded))
+        self._queue.add_in(key, max(within, crowded))
 
     def _add(self, *keys: Key | None) -> None:
         for key in keys:
@@ -90,10 +93,10 @@ class Feed:
                 self._queue.add(key)
 
 
-def _tells_an_end(pod: JsonObject) -> bool:
-    """Whether a container has ended: its verdict is waited for."""
+def _told_within(pod: JsonObject) -> float:
+    """How soon this state of a pod is to be looked at."""
     status = pod.get("status") or {}
-    containers = status.get("containerStatuses") or ()
-    return status.get("phase") in {"Succeeded", "Failed"} or any(
-        "terminated" in (container.get("state") or {}) for container in containers
-    )
+    states = [c.get("state") or {} for c in status.get("containerStatuses") or ()]
+    if status.get("phase") in {"Succeeded", "Failed"} or any("terminated" in s for s in states):
+        return 0.0  # a verdict is waited for
+    return SOON if any("running" in state for state in states) else UNDER_WAY

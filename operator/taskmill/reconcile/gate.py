@@ -21,6 +21,13 @@ class Gate:
         self._again = again
         self._waiting: dict[Key, None] = {}
 
+    def lines_up(self, key: Key) -> bool:
+        """Whether there is no place, and the key, not known to wait, waits for one from now on."""
+        if self._free or key in self._waiting:
+            return False
+        self._waiting[key] = None
+        return True
+
     @contextmanager
     def place(self, key: Key) -> Iterator[None]:
         """A place for as long as this lasts. Raises `NoPlaceError`."""

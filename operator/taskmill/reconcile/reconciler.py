@@ -7,6 +7,7 @@ be repeated.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
@@ -34,6 +35,7 @@ from taskmill.plan.decision import (
     Action,
     CreateExecution,
     CreateJob,
+    Decision,
     DeleteExecution,
     DeleteJob,
     LimitJob,
@@ -53,6 +55,7 @@ from taskmill.reconcile.feed import ROLL_UP_IN
 from taskmill.reconcile.gate import Gate, NoPlaceError
 from taskmill.reconcile.merge import merge_patch
 from taskmill.reconcile.outage import Outage
+from taskmill.reconcile.pace import AGAIN, Pace
 from taskmill.reconcile.queue import WorkQueue
 from taskmill.reconcile.refusals import TRY_AGAIN, refused
 
@@ -75,7 +78,7 @@ RESOURCES = {Kind.TASK: TASKS, Kind.EXECUTION: EXECUTIONS}
 STOP_AGAIN = 1.0
 """Seconds until a pod that could not be stopped is asked again."""
 LOOK_UP = 1.0
-"""Seconds until a run that waits for its turn to be created is looked at again."""
+"""Seconds until a run is looked at that waits for its turn to have its first Job created."""
 AFTER_CONFLICT = 0.05
 """Seconds until what was stale is decided anew."""
 FORGET_AFTER = timedelta(hours=1)
@@ -86,8 +89,10 @@ LISTED_IN = 5.0
 """Seconds for the Jobs and pods of one execution."""
 ASK_AGAIN = 0.5
 """Seconds until a server that cannot list them is asked again."""
-AFTER_ACTING = 0.1
-"""Seconds until the next pass of what was acted on."""
+AFTER_ACTING = timedelta(seconds=0.1)
+"""Until the next pass of what was acted on."""
+AFTER_CREATING = timedelta(seconds=2)
+"""The same when all that was done is making a Job: there will be news of it before."""
 CREATIONS = 16
 """Creations under way at the same time: half of the workers."""
 OTHERS_CLOCK = timedelta(seconds=5)
@@ -124,6 +129,7 @@ class Reconciler:
         self._clock = clock
         self._outage = Outage(queue.add_in)
         self._creations = Gate(CREATIONS, queue.add)
+        self._words, self._questions = Pace(), Pace()
         self._since = datetime.max.replace(tzinfo=UTC)
         """When this process began to lead."""
         self._read: set[str] = set()
@@ -153,6 +159,10 @@ class Reconciler:
                 self._queue.done(key)
 
     async def _pass(self, key: Key) -> None:
+        if self._cache.is_untouched(key) and self._creations.lines_up(key):
+            self._queue.add_in(key, LOOK_UP)
+            self._outage.unsure(key)
+            return
         try:
             try:
                 await self.reconcile(key)
@@ -169,8 +179,6 @@ class Reconciler:
             self._outage.unsure(key)
             return
         except NoPlaceError:
-            # Called when it is its turn; meanwhile its deadline counts all the same.
-            self._queue.add_in(key, LOOK_UP)
             self._outage.unsure(key)
             return
         except Throttled as error:
@@ -201,6 +209,7 @@ class Reconciler:
             if task_world is None:
                 return
             old, decision = task_world.task, tasks.decide(task_world, now)
+        decision = self._paced(key, decision, now)
         if decision.status is not None:
             patch = merge_patch(old.status.to_api(), decision.status.to_api())
             await self._store(key, old.meta, patch, now)
@@ -208,14 +217,48 @@ class Reconciler:
         creates = any(isinstance(action, Creation) for action in decision.actions)
         if creates and await self._reread(key, old.meta):
             return
-        await self._perform(key, old.meta, decision.actions, now)
+        try:
+            await self._perform(key, old.meta, decision.actions, now)
+        except NoPlaceError:
+            # Called when it is its turn; meanwhile its deadline counts all the same.
+            self._look_at(key, decision.look_at, now)
+            raise
+        looks = [decision.look_at]
         if decision.actions:
             # What they changed decides what is next. Not at once: should they change nothing,
             # that must not become a loop.
-            self._queue.add_in(key, AFTER_ACTING)
-        elif decision.look_at:
-            # What is due already and changes nothing must not become one, either.
-            self._queue.add_in(key, max((decision.look_at - now).total_seconds(), AFTER_ACTING))
+            looks.append(now + (AFTER_CREATING if self._made_all(key, decision) else AFTER_ACTING))
+        self._look_at(key, min(filter(None, looks), default=None), now)
+
+    def _made_all(self, key: Key, decision: Decision) -> bool:
+        """Whether a Job was to be made, nothing else, and that was not refused."""
+        [first, *more] = decision.actions
+        refused = self._cache.memory(key).refused
+        made = isinstance(first, CreateJob) and first.body["metadata"]["name"] not in refused
+        return made and not more
+
+    def _look_at(self, key: Key, at: datetime | None, now: datetime) -> None:
+        if at:
+            # What is due already and changes nothing must not become a loop, either.
+            self._queue.add_in(key, max(at - now, AFTER_ACTING).total_seconds())
+
+    def _paced(self, key: Key, decision: Decision, now: datetime) -> Decision:
+        """Without what has to wait because there is a crowd."""
+        memory, status, looks = self._cache.memory(key), decision.status, [decision.look_at]
+        since, memory.held_since = memory.held_since or now, None
+        at = since + decision.patience
+        if status is not None and now < at and not self._words.allows(now):
+            memory.held_since, status = since, None
+            looks.append(at)
+        patient = [a for a in decision.actions if isinstance(a, ReadEvents) and a.patient]
+        held = [action for action in patient if not self._questions.allows(now)]
+        if held:
+            looks.append(now + AGAIN)
+        if status is decision.status and not held:
+            return decision
+        actions = tuple(action for action in decision.actions if action not in held)
+        look_at = min(filter(None, looks))
+        return replace(decision, status=status, actions=actions, look_at=look_at)
 
     async def _perform(
         self, key: Key, meta: Meta, actions: Sequence[Action], now: datetime

@@ -109,7 +109,8 @@ def test_a_new_execution_gets_its_job_and_no_word_yet():
     assert isinstance(create, CreateJob)
     assert create.body["kind"] == "Job"
     assert decision.status is None
-    assert decision.look_at == at(3)
+    # Its shell looks again after each deed.
+    assert decision.look_at == at(24 * 3600)
 
 
 def test_no_second_job_is_made_while_one_exists():
@@ -799,7 +800,7 @@ def test_events_are_read_when_a_pod_does_not_start_and_then_less_and_less_often(
     before = world(job(), pod().on().waiting("ContainerCreating"))
     reads = []
     for tenths in range(1900):
-        if ReadEvents(POD_UID) in decided(before, tenths / 10).actions:
+        if ReadEvents(POD_UID, patient=True) in decided(before, tenths / 10).actions:
             reads.append(tenths / 10)
             before = heard(before, tenths / 10)
     assert reads == [2, 4, 8, 16, 32, 64, 124, 184]
@@ -815,26 +816,32 @@ def test_whoever_waits_for_events_looks_again_when_they_are_due(read_at):
     if seconds == 3:  # the first word comes first
         seconds = 4
     assert deeds(decided(told, seconds - 0.1)) == ()
-    assert deeds(decided(told, seconds)) == (ReadEvents(POD_UID),)
+    assert deeds(decided(told, seconds)) == (ReadEvents(POD_UID, patient=True),)
 
 
 def test_events_are_read_before_the_first_word_is_written():
     """So that it says why."""
     before = world(job(), pod().on().waiting("ContainerCreating"))
     early = decided(before, 2)
-    assert (early.status, deeds(early)) == (None, (ReadEvents(POD_UID),))
+    assert (early.status, deeds(early)) == (None, (ReadEvents(POD_UID, patient=True),))
     told = [event("FailedMount", 'secret "tls" not found')]
     read = world(job(), pod().on().waiting("ContainerCreating"), events=told, events_at=2)
     assert decided(read, 3).status.reason is Reason.MOUNT_FAILED
 
 
 def test_events_about_the_job_are_read_while_it_has_no_pod():
-    assert deeds(decided(world(job()), 3)) == (ReadEvents(JOB_UID),)
+    taken_up = world(job().started(0))
+    assert deeds(decided(taken_up, 3)) == (ReadEvents(JOB_UID, patient=True),)
+
+
+def test_of_a_job_that_waits_for_its_controller_no_event_says_anything():
+    """A pod is refused to whoever has taken up the Job: so it is in all that was recorded."""
+    assert deeds(decided(world(job()), 3)) == ()
 
 
 def test_events_about_a_pull_that_fails_are_read_for_its_secrets():
     before = world(job(), pod().waiting("ImagePullBackOff", "unauthorized"))
-    assert deeds(decided(before, 3)) == (ReadEvents(POD_UID),)
+    assert deeds(decided(before, 3)) == (ReadEvents(POD_UID, patient=True),)
     assert deeds(decided(heard(before, 3), 4)) == ()
 
 

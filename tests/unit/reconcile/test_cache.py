@@ -351,5 +351,6 @@ def test_the_memory_of_a_process_has_only_what_a_pass_sees():
         "logs",
         "tried",
         "written_at",
+        "held_since",
         "logged",
     }

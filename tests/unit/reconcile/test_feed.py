@@ -12,7 +12,7 @@ from taskmill.kube.errors import Forbidden, NotFound
 from taskmill.kube.listwatch import Vanished
 from taskmill.plan.world import Limits
 from taskmill.reconcile.cache import Cache, Key, Kind
-from taskmill.reconcile.feed import ROLL_UP_IN, SETTLED, SOON, Feed
+from taskmill.reconcile.feed import ROLL_UP_IN, SETTLED, SOON, UNDER_WAY, Feed
 from taskmill.reconcile.queue import WorkQueue
 from taskmill.reconcile.resync import Resync
 from wire.virtual import run_virtually
@@ -246,13 +246,18 @@ async def test_a_swarm_of_changes_of_a_big_plan_is_one_look():
 
 
 @virtual
-async def test_an_end_is_looked_at_immediately_and_what_leads_to_it_together():
+async def test_an_end_is_looked_at_immediately_a_start_soon_and_what_leads_to_it_together():
     told = await filled()
     told.feed.job(job().version(2).started().raw)
-    assert await told.keys(within=SOON / 2) == []
-    told.feed.job(job().version(3).started(1).raw)
+    told.feed.pod(pod().version(3).on().raw)
+    assert await told.keys(within=UNDER_WAY * 0.9) == []
+    told.feed.pod(pod().version(4).on().waiting("ContainerCreating").raw)
+    assert await told.keys(within=UNDER_WAY * 0.2) == [RUN]
+    told.feed.pod(pod().version(5).running(1).raw)
     assert await told.keys(within=SOON) == [RUN]
-    told.feed.pod(pod().version(4).exited(0).raw)
+    told.feed.job(job().version(6).started(1).failed().raw)
+    assert await told.keys(within=SOON) == [RUN]
+    told.feed.pod(pod().version(7).exited(0).raw)
     assert await told.keys(within=0) == [RUN]
 
 

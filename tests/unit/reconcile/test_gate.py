@@ -24,6 +24,17 @@ def test_who_finds_no_place_is_called_when_one_is_free_first_come_first_served()
     assert called == [key("b"), key("c")]
 
 
+def test_who_lines_up_is_called_like_one_who_found_no_place_and_does_so_once():
+    called = []
+    gate = Gate(1, called.append)
+    assert not gate.lines_up(key("a"))  # there is a place
+    with gate.place(key("a")):
+        assert gate.lines_up(key("b"))
+        assert not gate.lines_up(key("b"))
+        assert called == []
+    assert called == [key("b")]
+
+
 def test_a_place_is_given_back_whatever_happens():
     gate = Gate(1, [].append)
     with pytest.raises(ValueError, match="broken"), gate.place(key("a")):

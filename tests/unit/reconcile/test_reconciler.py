@@ -4,6 +4,7 @@ import asyncio
 import copy
 import functools
 import logging
+from collections import Counter
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -38,10 +39,12 @@ from taskmill.kube.errors import (
     Unreachable,
     error_from,
 )
-from taskmill.plan.names import LABEL_STEP
+from taskmill.plan.executions.decide import START_PATIENCE, WAIT_PATIENCE
+from taskmill.plan.names import LABEL_EXECUTION, LABEL_STEP
 from taskmill.plan.world import Limits
 from taskmill.reconcile.cache import Cache, Key, Kind
 from taskmill.reconcile.feed import Feed
+from taskmill.reconcile.pace import APART, BURST
 from taskmill.reconcile.queue import WorkQueue
 from taskmill.reconcile.reconciler import (
     CREATIONS,
@@ -275,6 +278,111 @@ async def test_a_run_costs_three_writes():
         writes = op.server.of("create", "patch", "delete")
         assert [verb for verb, _ in writes] == ["create", "patch", "patch"]
         assert op.server.of("get", "list") == []
+
+
+def crowd(op, number):
+    """So many executions; each has its Job, and the pod of each can be told of."""
+    names = [f"run-{n}" for n in range(number)]
+    for name in names:
+        op.applies(execution(name, uid=f"uid-of-{name}"))
+    return names
+
+
+def tells(op, name, built):
+    """A pod of the Job of one of a crowd."""
+    owned = [
+        raw
+        for (resource, _), raw in op.server.objects.items()
+        if resource == JOBS and raw["metadata"]["labels"][LABEL_EXECUTION] == name
+    ]
+    [found] = owned
+    built.raw["metadata"] |= {
+        "name": f"{name}-pod",
+        "uid": f"pod-of-{name}",
+        "labels": found["metadata"]["labels"],
+    }
+    built.of(found["metadata"]["uid"])
+    op.feed.pod(op.server.put(PODS, built.raw))
+
+
+@virtual
+async def test_of_a_crowd_that_starts_and_ends_within_seconds_verdicts_are_written_alone():
+    """But for as many as are told at once, and one every 200 ms."""
+    async with operator(workers=32) as op:
+        names = crowd(op, 200)
+        await soon(1)
+        for name in names:
+            tells(op, name, pod().running(1))
+        await soon(3)
+        early = len(op.server.of("patch"))
+        assert BURST <= early <= BURST + timedelta(seconds=4) / APART
+        for name in names:
+            tells(op, name, pod().exited(0, start=1, end=4))
+        await soon(1)
+        assert {op.status(name)["phase"] for name in names} == {"Succeeded"}
+        assert len(op.server.of("patch")) <= early + 200 + 1 / APART.total_seconds()
+
+
+@virtual
+async def test_in_a_crowd_each_start_is_told_within_seconds():
+    async with operator(workers=32) as op:
+        names = crowd(op, 200)
+        await soon(1)
+        for name in names:
+            tells(op, name, pod().running(1))
+        await soon(START_PATIENCE.total_seconds() + 0.5)
+        assert {op.status(name)["phase"] for name in names} == {"Running"}
+        assert len(op.server.of("patch")) == 200
+
+
+@virtual
+async def test_in_a_crowd_it_is_told_later_that_something_merely_waits():
+    async with operator(workers=32) as op:
+        names = crowd(op, 400)
+        await soon(10)
+        assert len(op.server.of("patch")) <= BURST + timedelta(seconds=10) / APART
+        await soon(WAIT_PATIENCE.total_seconds())
+        assert {op.status(name)["phase"] for name in names} == {"Pending"}
+        assert len(op.server.of("patch")) == 400
+
+
+@virtual
+async def test_a_crowd_asks_for_events_a_few_at_a_time_and_for_all_of_them_in_the_end():
+    async with operator(workers=32) as op:
+        names = crowd(op, 100)
+        await soon(1)
+        for name in names:
+            tells(op, name, pod().on().waiting("ContainerCreating"))
+        await soon(4)
+        assert len(op.server.of("list")) <= BURST + timedelta(seconds=5) / APART
+        await soon(60)
+        memories = [op.cache.memory(Key(Kind.EXECUTION, "team", name)) for name in names]
+        assert all(memory.heard for memory in memories)
+
+
+@virtual
+async def test_who_waits_for_a_place_costs_no_passes():
+    """A crowd that is made over a minute costs no more for each than one made at once."""
+    async with operator(workers=2 * CREATIONS) as op:
+        passes = Counter()
+        reconcile = op.reconciler.reconcile
+
+        async def counted(key):
+            passes[key] += 1
+            await reconcile(key)
+
+        async def slow(*args, **more):
+            await asyncio.sleep(2)
+            return await create(*args, **more)
+
+        op.reconciler.reconcile = counted
+        create, op.server.create = op.server.create, slow
+        names = crowd(op, 30 * CREATIONS)
+        await soon(61)
+        assert {r for r, _ in op.server.objects} >= {JOBS}
+        assert len([1 for r, _ in op.server.objects if r == JOBS]) == len(names)
+        last = passes[Key(Kind.EXECUTION, "team", names[-1])]
+        assert last <= 3  # one that finds no place, one that does, one after that
 
 
 @virtual
@@ -1010,7 +1118,7 @@ async def test_a_fatal_cause_counts_from_when_it_was_seen_first():
         op.kubelet(missing)
         await soon(29.8)
         assert op.status()["phase"] == "Pending"
-        await soon(0.5)
+        await soon(1)
         assert (op.status()["phase"], op.status()["reason"]) == ("Failed", "ConfigError")
 
 

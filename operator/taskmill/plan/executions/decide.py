@@ -44,6 +44,9 @@ APART_PER_STEP = timedelta(milliseconds=10)
 second to take in a thousand of them."""
 SMALL_PLAN = 20
 """Steps up to which each start is written at once."""
+START_PATIENCE = timedelta(seconds=5)
+WAIT_PATIENCE = timedelta(seconds=30)
+"""How late it may be told, in a crowd, that something starts, and that something merely waits."""
 BACKSTOP_SLACK = 5
 """Seconds by which Kubernetes' own deadline of a Job may be late."""
 
@@ -92,10 +95,9 @@ def _run(world: ExecutionWorld, plan: Plan, now: datetime) -> Decision:
         # It goes away with its owner, and nothing of it ever was.
         return Decision(None, (), deadline)
     told, tell_at = _tell(world, standings, now)
+    refusals = tuple(_refusals(world, standings)) if told else ()
     over, over_at = leftovers(world, jobs_in_use(world, standings), now)
-    actions: list[Action] = []
-    if told:
-        actions.extend(_refusals(world, standings))
+    actions: list[Action] = [*refusals]
     if say.target(standings) is None:
         actions.extend(one.creation for one in standings if one.creation)
     # Several may ask for the same.
@@ -110,6 +112,8 @@ def _run(world: ExecutionWorld, plan: Plan, now: datetime) -> Decision:
         # A deadline that has passed is looked at by those who wait for its consequences.
         min(filter(None, looks[1:] if why else looks), default=None),
         tuple(one.trouble for one in standings if one.trouble),
+        # A refusal and its Event are told together.
+        patience=_patience(world, standings) if told and not refusals else timedelta(),
     )
 
 
@@ -170,7 +174,7 @@ def _wait(world: ExecutionWorld, reason: Reason, waits: str, now: datetime) -> D
         return Decision(None, (), deadline)
     if old.phase and world.written_at and now < (at := world.written_at + WORDS_APART):
         return Decision(None, (), min(at, deadline))
-    return Decision(status, (), deadline)
+    return Decision(status, (), deadline, patience=START_PATIENCE)
 
 
 # -- what is written, and when --------------------------------------------------------------------
@@ -184,12 +188,25 @@ def _tell(
     told = say.going_on(world, standings, now)
     if not say.is_news(told, old):
         return None, None
-    if any(one.must for one in standings) or say.freezes_plan(world):
+    if _must(world, standings):
         return told, None
     at = min(_moments(world, standings, now), default=None)
     if at is None and old.phase is not None and not any(one.held for one in standings):
         at = world.written_at + WORDS_APART if world.written_at else now
     return (told, None) if at and now >= at else (None, at)
+
+
+def _patience(world: ExecutionWorld, standings: Sequence[Standing]) -> timedelta:
+    if _must(world, standings):
+        return timedelta()
+    begun = any(one.final or _runs(one.status) for one in standings)
+    explained = any(one.status and one.status.reason for one in standings)
+    return START_PATIENCE if begun or explained else WAIT_PATIENCE
+
+
+def _must(world: ExecutionWorld, standings: Sequence[Standing]) -> bool:
+    """Whether something rests on what is told being stored."""
+    return any(one.must for one in standings) or say.freezes_plan(world)
 
 
 def _moments(
@@ -207,19 +224,19 @@ def _moments(
             yield since  # it starts, or has lost its place again
         elif one.final:
             yield max(since, (one.status.completed_at or now) + FIRST_WORD)
-        elif known is None:
-            yield max(since, _asked_at(one, now) + FIRST_WORD)
+        elif known is None and (asked := _asked_at(one)):
+            yield max(since, asked + FIRST_WORD)
 
 
 def _runs(known: StepStatus | None) -> bool:
     return known is not None and known.phase is Phase.RUNNING
 
 
-def _asked_at(one: Standing, now: datetime) -> datetime:
+def _asked_at(one: Standing) -> datetime | None:
     attempt = one.attempt
     if attempt and attempt.job:
         return attempt.job.created_at
-    return attempt.refused.since if attempt and attempt.refused else now
+    return attempt.refused.since if attempt and attempt.refused else None
 
 
 def _refusals(world: ExecutionWorld, standings: Sequence[Standing]) -> Iterator[TellEvent]:

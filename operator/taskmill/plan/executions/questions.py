@@ -57,10 +57,12 @@ def ask_before(
 def silent(attempt: Attempt) -> str | None:
     """The uid of what does not say by itself why it does not go on; its Events may."""
     job, pod, stage = attempt.job, attempt.pod, attempt.finding.stage
-    waits = (stage is Stage.QUEUED and pod is None) or stage is Stage.STARTING
-    if job is None or job.suspended or not waits:
+    if job is None or job.suspended:
         return None
-    return pod.uid if pod else job.uid
+    if pod:
+        return pod.uid if stage is Stage.STARTING else None
+    # Of a Job that its controller has not taken up yet no Event says anything.
+    return job.uid if stage in {Stage.QUEUED, Stage.STARTING} and job.started_at else None
 
 
 def await_words(this: Round, attempt: Attempt, known: StepStatus | None) -> Standing | None:

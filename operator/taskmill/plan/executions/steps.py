@@ -323,7 +323,7 @@ def _ask(this: Round, attempt: Attempt, since: datetime) -> tuple[Action | None,
     if heard:
         # Soon at first, as an Event may be late; less often as the wait goes on.
         at = heard.at + min(max(heard.at - since, EVENTS_AFTER), EVENTS_APART)
-    return (None, at) if this.moment < at else (ReadEvents(about), None)
+    return (None, at) if this.moment < at else (ReadEvents(about, patient=True), None)
 
 
 def _given_up_at(ending: Ending, attempt: Attempt) -> datetime:
