@@ -92,6 +92,8 @@ async def _keep_watching(
     # What is loaded by now lives as long as the process: the collector may leave it alone.
     gc.collect()
     gc.freeze()
+    # What comes after it is mostly freed by reference counts: looking often finds nothing.
+    gc.set_threshold(10_000, 20, 20)
     while True:
         try:
             await watch_tasks(

@@ -7,6 +7,7 @@ from statistics import fmean
 from bench.cost import CONTROLLER
 from bench.tables import (
     BASE,
+    DEFAULT_QPS,
     JOB_CREATED,
     VERDICT,
     Told,
@@ -47,11 +48,21 @@ def _cpu_budget(known: Told) -> Row:
 
 
 def _rate_budget(known: Told) -> Row:
+    limits = known.get("jobcontroller", {}).get("limits", {})
+    if str(DEFAULT_QPS) not in limits:
+        return None
+    played = limits[str(DEFAULT_QPS)]["turns"]
+    found = against(turns_of(played, "taskmill"), turns_of(played, BASE))
+    what = "runs/s against bare Jobs, paired turns, the Job controller as it comes"
+    return what, "≥ 0.95", interval(found), _met(found["mean"] >= 0.95)
+
+
+def _raised_rate_budget(known: Told) -> Row:
     ours, theirs = _of(known, "taskmill"), _of(known, BASE)
     if not ours or not theirs:
         return None
     found = against(ours, theirs)
-    what = "runs/s against bare Jobs, paired turns"
+    what = "the same with its limits raised until both cores are busy"
     return what, "≥ 0.95", interval(found), _met(found["mean"] >= 0.95)
 
 
@@ -87,6 +98,7 @@ _BUDGETS = (
     _writes_budget,
     _cpu_budget,
     _rate_budget,
+    _raised_rate_budget,
     _verdict_budget,
     _memory_budget,
     _job_budget,

@@ -8,12 +8,15 @@ from typing import Any
 
 from bench import growth, idle, scale, turns
 from bench.contenders import Contender, Jobs, Taskmill
-from bench.lab import DEFAULT, Lab
+from bench.lab import DEFAULT, QPS, Lab
 from bench.peers import peers
 from bench.sizes import Sizes
+from bench.tables import DEFAULT_QPS
+from cluster.settings import Settings
 
 # With the limits that users have, a turn takes a minute and more.
-_TURNS_OF_JOB_CONTROLLER = 2
+_TURNS_OF_JOB_CONTROLLER = 3
+_QPS = (None, 50, 100, 200, QPS)
 
 
 def _turns(sizes: Sizes) -> dict[str, Any]:
@@ -43,16 +46,16 @@ def _growth(sizes: Sizes) -> dict[str, Any]:
 
 def _job_controller(sizes: Sizes) -> dict[str, Any]:
     told = {}
-    for name, lab in {"default": Lab(DEFAULT), "raised": Lab()}.items():
-        with lab:
+    for qps in _QPS:
+        with Lab(Settings(qps=qps)) as lab:
             played = turns.play(
                 lab,
                 [Jobs(), Taskmill(lab)],
                 runs=sizes.runs,
                 turns=min(sizes.turns, _TURNS_OF_JOB_CONTROLLER),
             )
-            told[name] = {"lab": lab.described(), "turns": asyncio.run(played)}
-    return told
+            told[str(qps or DEFAULT_QPS)] = {"lab": lab.described(), "turns": asyncio.run(played)}
+    return {"limits": told}
 
 
 LANES: dict[str, Callable[[Sizes], dict[str, Any]]] = {

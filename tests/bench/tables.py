@@ -9,6 +9,8 @@ from typing import Any
 from bench.stats import ratio
 
 Told = dict[str, Any]
+DEFAULT_QPS = 20
+"""Requests a second that Kubernetes' controllers may make, if nobody says otherwise."""
 BASE = "Jobs"
 """Whom the others are compared with."""
 JOB_CREATED = "created -> Job created"

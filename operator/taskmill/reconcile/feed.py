@@ -16,7 +16,7 @@ SOON = 0.03
 """Seconds: what starts, or has news of its Job, is told in steps that need one pass together."""
 UNDER_WAY = 0.5
 """Seconds: a pod is made, placed and prepared in steps after which there is nothing to do."""
-SETTLED = 1.0
+SETTLED = 3.0
 """Seconds: what has its verdict is only tidied up."""
 CROWD = 20
 """Jobs up to which each change of one is looked at immediately."""

@@ -13,13 +13,15 @@ class NoPlaceError(Exception):
 class Gate:
     """Keeps what may hang (a creation that waits for a webhook) from taking all workers.
 
-    `again` queues a key that found no place.
+    `again` queues a key that found no place. Whoever runs passes says when one is over.
     """
 
     def __init__(self, places: int, again: Callable[[Key], None]) -> None:
         self._free = places
         self._again = again
         self._waiting: dict[Key, None] = {}
+        self._called: set[Key] = set()
+        """Those for whom a place is kept, as it were, until their pass is over."""
 
     def lines_up(self, key: Key) -> bool:
         """Whether there is no place, and the key, not known to wait, waits for one from now on."""
@@ -35,12 +37,23 @@ class Gate:
             self._waiting[key] = None
             raise NoPlaceError
         self._waiting.pop(key, None)
+        self._called.discard(key)
         self._free -= 1
         try:
             yield
         finally:
             self._free += 1
-            if self._waiting:
-                first = next(iter(self._waiting))
-                del self._waiting[first]
-                self._again(first)
+            self._call()
+
+    def passed(self, key: Key) -> None:
+        """The key's pass is over: if it was called and took no place, that is another's."""
+        if key in self._called:
+            self._called.discard(key)
+            self._call()
+
+    def _call(self) -> None:
+        while self._waiting and len(self._called) < self._free:
+            first = next(iter(self._waiting))
+            del self._waiting[first]
+            self._called.add(first)
+            self._again(first)

@@ -156,6 +156,7 @@ class Reconciler:
                 if self._is_leading():
                     await self._pass(key)
             finally:
+                self._creations.passed(key)
                 self._queue.done(key)
 
     async def _pass(self, key: Key) -> None:

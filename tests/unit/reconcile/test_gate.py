@@ -35,6 +35,23 @@ def test_who_lines_up_is_called_like_one_who_found_no_place_and_does_so_once():
     assert called == [key("b")]
 
 
+def test_who_is_called_and_takes_no_place_leaves_it_to_the_next():
+    called = []
+    gate = Gate(1, called.append)
+    with gate.place(key("a")):
+        for name in ("b", "c", "d"):
+            assert gate.lines_up(key(name))
+    assert called == [key("b")]
+    gate.passed(key("x"))
+    assert called == [key("b")]
+    gate.passed(key("b"))  # it is gone, say
+    assert called == [key("b"), key("c")]
+    with gate.place(key("c")):
+        gate.passed(key("b"))
+        assert called == [key("b"), key("c")]
+    assert called == [key("b"), key("c"), key("d")]
+
+
 def test_a_place_is_given_back_whatever_happens():
     gate = Gate(1, [].append)
     with pytest.raises(ValueError, match="broken"), gate.place(key("a")):

@@ -3,10 +3,13 @@
 import asyncio
 import copy
 import functools
+import json
 import logging
+import re
 from collections import Counter
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +60,8 @@ from wire.virtual import run_virtually
 
 RUN = Key(Kind.EXECUTION, "team", "build-1")
 TASK = Key(Kind.TASK, "team", "build")
+RECORDED = Path(__file__).parents[2] / "e2e" / "verdicts" / "recorded"
+STAMP = r"\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)"
 
 
 def virtual(test):
@@ -280,6 +285,56 @@ async def test_a_run_costs_three_writes():
         assert op.server.of("get", "list") == []
 
 
+def recorded(name):
+    """What the watches told of a real run, as if in the second T0 and on a machine twice as fast.
+
+    That one was busy, and what does not start within two seconds has its Events read.
+    """
+    text = (RECORDED / f"{name}.json").read_text()
+    first = datetime.fromisoformat(json.loads(text)["moments"][0]["at"]).replace(microsecond=0)
+
+    def shifted(found):
+        moved = (datetime.fromisoformat(found[0]) - first) / 2 + T0
+        return rfc3339(moved) if found[0].endswith("Z") else moved.isoformat()
+
+    return json.loads(re.sub(STAMP, shifted, text))["moments"]
+
+
+@virtual
+async def test_a_real_run_costs_exactly_so_many_events_passes_and_requests():
+    """They do not depend on a machine's speed: who adds one has to say so here."""
+    told = Counter()
+    async with operator() as op:
+        reconcile = op.reconciler.reconcile
+
+        async def counted(key):
+            told["passes"] += 1
+            await reconcile(key)
+
+        op.reconciler.reconcile = counted
+        known = {}
+        for moment in recorded("success"):
+            await soon((datetime.fromisoformat(moment["at"]) - now()).total_seconds())
+            resource = {"TaskExecution": EXECUTIONS, "Job": JOBS, "Pod": PODS}.get(moment["kind"])
+            if resource is None:
+                continue  # Events are not watched
+            raw = merged(known.get(moment["uid"], {}), moment["patch"])
+            known[moment["uid"]] = raw
+            if resource == JOBS:
+                raw["metadata"]["uid"] = made = op.server.find(JOBS, raw["metadata"]["name"])[
+                    "metadata"
+                ]["uid"]
+            if resource == PODS:
+                raw["metadata"]["ownerReferences"][0]["uid"] = made
+            tell = {EXECUTIONS: op.feed.execution, JOBS: op.feed.job, PODS: op.feed.pod}[resource]
+            tell(op.server.put(resource, raw))
+            told[resource.plural] += 1
+        await soon(10)
+    assert op.status("run")["phase"] == "Succeeded"
+    assert told == {"taskexecutions": 1, "jobs": 4, "pods": 8, "passes": 5}
+    assert [verb for verb, _, _ in op.server.requests] == ["create", "patch", "patch"]
+
+
 def crowd(op, number):
     """So many executions; each has its Job, and the pod of each can be told of."""
     names = [f"run-{n}" for n in range(number)]
@@ -383,6 +438,21 @@ async def test_who_waits_for_a_place_costs_no_passes():
         assert len([1 for r, _ in op.server.objects if r == JOBS]) == len(names)
         last = passes[Key(Kind.EXECUTION, "team", names[-1])]
         assert last <= 3  # one that finds no place, one that does, one after that
+
+
+@virtual
+async def test_who_waits_for_a_place_is_not_forgotten_when_those_before_vanish():
+    async with operator(workers=2 * CREATIONS) as op:
+        op.server.hangs = lambda verb, _: verb == "create"
+        names = crowd(op, 5 * CREATIONS)
+        await soon(3)
+        op.server.hangs = None
+        for name in names[CREATIONS : 4 * CREATIONS]:
+            del op.server.objects[EXECUTIONS, name]
+            op.feed.gone(Key(Kind.EXECUTION, "team", name), f"uid-of-{name}")
+        await soon(40)
+        jobs = [r for r, _ in op.server.objects if r == JOBS]
+        assert len(jobs) == 2 * CREATIONS
 
 
 @virtual
