@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 from pydantic import BaseModel, ValidationError
 
 from taskmill.api.execution import TaskExecutionSpec, TaskExecutionStatus
 from taskmill.api.meta import API_VERSION, parse_rfc3339
 from taskmill.api.task import TaskSpec, TaskStatus
+from taskmill.kube import codec
 from taskmill.plan.names import ANNOTATION_SCHEDULED, ANNOTATION_TRIGGER
 from taskmill.plan.world import Execution, Meta, Task
 
@@ -63,10 +65,20 @@ def _meta(raw: Raw) -> Meta:
     )
 
 
+_SPECS: WeakValueDictionary[tuple[type[BaseModel], bytes], BaseModel] = WeakValueDictionary()
+"""Those in use. The runs of a Task all say the same: each is kept once, and read once."""
+
+
 def _spec(model: type[M], raw: Raw) -> tuple[M | None, str]:
     """A spec that an older or newer schema let pass may not be readable to us."""
+    given = raw.get("spec") or {}
+    said = model, codec.encode(given)
+    known = _SPECS.get(said)
+    if isinstance(known, model):
+        return known, ""
     try:
-        return model.model_validate(raw.get("spec") or {}), ""
+        spec = _SPECS[said] = model.model_validate(given)
+        return spec, ""
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in ("spec", *first["loc"]))
