@@ -346,3 +346,25 @@ def is_forbidden(cluster: Handle, user: str, sent: Passed) -> bool:
 
 def test_it_used_no_right_that_it_was_not_given(seen: dict[Right, Passed]) -> None:
     assert seen.keys() <= set(GRANTED)
+
+
+def test_the_optional_flow_schema_is_the_one_the_operator_gets(
+    cluster: Handle, operator_kubeconfig: Path
+) -> None:
+    """Another one before it would leave it without effect."""
+    cluster.kubectl("apply", "-k", str(ROOT / "manifests" / "flowcontrol"))
+    try:
+        made = cluster.get("flowschema", "taskmill-operator")
+        assert made is not None
+        uid = made["metadata"]["uid"]
+        api = config.new_client_from_config(str(operator_kubeconfig))
+        tasks = client.CustomObjectsApi(api).list_cluster_custom_object_with_http_info
+
+        def schema_of_a_request() -> str:
+            _, _, headers = tasks("taskmill.dev", "v1alpha1", "tasks")
+            return str(headers["X-Kubernetes-PF-FlowSchema-UID"])
+
+        # The server takes a moment to go by it.
+        wait_for(lambda: schema_of_a_request() == uid, "the FlowSchema", timeout=60)
+    finally:
+        cluster.kubectl("delete", "-k", str(ROOT / "manifests" / "flowcontrol"))

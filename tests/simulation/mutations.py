@@ -172,7 +172,7 @@ MUTATIONS = (
     ),
     Mutation(
         "what comes after a creation without an answer does not wait for it",
-        3002082,
+        5001807,
         _in_place_of(overlap, "unanswered", _nothing),
     ),
     Mutation(
