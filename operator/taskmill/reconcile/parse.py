@@ -77,12 +77,13 @@ def _spec(model: type[M], raw: Raw) -> tuple[M | None, str]:
     if isinstance(known, model):
         return known, ""
     try:
-        spec = _SPECS[said] = model.model_validate(given)
-        return spec, ""
+        spec = model.model_validate(given)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in ("spec", *first["loc"]))
         return None, f"{where}: {first['msg']}"
+    _SPECS[said] = spec
+    return spec, ""
 
 
 def _status(model: type[M], raw: Raw) -> M:
