@@ -43,6 +43,8 @@ async def run(settings: Settings, credentials: Credentials) -> None:
 
     Raises what ended an essential part of it, or SettingsError for an address it cannot have.
     """
+    # What is read and dropped is freed by reference counts: looking often finds nothing.
+    gc.set_threshold(10_000, 20, 20)
     told = asyncio.Event()
     _listen(told)
     log.info("taskmill %s starts as %s", metadata.version("taskmill"), settings.identity)
@@ -92,8 +94,6 @@ async def _keep_watching(
     # What is loaded by now lives as long as the process: the collector may leave it alone.
     gc.collect()
     gc.freeze()
-    # What comes after it is mostly freed by reference counts: looking often finds nothing.
-    gc.set_threshold(10_000, 20, 20)
     while True:
         try:
             await watch_tasks(

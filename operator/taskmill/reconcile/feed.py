@@ -18,6 +18,8 @@ UNDER_WAY = 0.5
 """Seconds: a pod is made, placed and prepared in steps after which there is nothing to do."""
 SETTLED = 3.0
 """Seconds: what has its verdict is only tidied up."""
+TIDIED_APART = 0.001
+"""Seconds between two of them where all there are are looked at."""
 CROWD = 20
 """Jobs up to which each change of one is looked at immediately."""
 BREATH = 0.0005
@@ -91,6 +93,15 @@ class Feed:
         for key in keys:
             if key:
                 self._queue.add(key)
+
+
+def look_at_everything(cache: Cache, queue: WorkQueue[Key]) -> None:
+    """Queue every object of ours; a hundred thousand that have ended keep no other waiting."""
+    for number, key in enumerate(cache.everything()):
+        if cache.is_final(key):
+            queue.add_in(key, number * TIDIED_APART)
+        else:
+            queue.add(key)
 
 
 def _told_within(pod: JsonObject) -> float:

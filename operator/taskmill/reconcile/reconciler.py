@@ -51,7 +51,7 @@ from taskmill.plan.names import LABEL_EXECUTION_UID, LABEL_TASK
 from taskmill.plan.tasks import decide as tasks
 from taskmill.plan.world import Execution, Heard, Limits, Meta, Refusal, Refused, Task, Tried
 from taskmill.reconcile.cache import Cache, JsonObject, Key, Kind
-from taskmill.reconcile.feed import ROLL_UP_IN
+from taskmill.reconcile.feed import ROLL_UP_IN, look_at_everything
 from taskmill.reconcile.gate import Gate, NoPlaceError
 from taskmill.reconcile.merge import merge_patch
 from taskmill.reconcile.outage import Outage
@@ -146,7 +146,7 @@ class Reconciler:
         for key in self._cache.everything():
             self._cache.memory(key).troubles = ()
             self._cache.memory(key).forget_answers()
-            self._queue.add(key)
+        look_at_everything(self._cache, self._queue)
 
     async def work(self) -> None:
         """Serve the queue for ever."""
@@ -158,6 +158,8 @@ class Reconciler:
             finally:
                 self._creations.passed(key)
                 self._queue.done(key)
+            # Most passes wait for nothing: ten thousand in a row would keep the Lease waiting.
+            await asyncio.sleep(0)
 
     async def _pass(self, key: Key) -> None:
         if self._cache.is_untouched(key) and self._creations.lines_up(key):

@@ -10,7 +10,7 @@ import logging
 from taskmill.kube.client import TASKS, KubeClient
 from taskmill.kube.errors import ApiError, NotFound
 from taskmill.reconcile.cache import Cache, Key, Kind
-from taskmill.reconcile.feed import Feed
+from taskmill.reconcile.feed import Feed, look_at_everything
 from taskmill.reconcile.queue import WorkQueue
 
 log = logging.getLogger(__name__)
@@ -68,5 +68,4 @@ class Resync:
         for key, uid in before.items():
             if uid not in present:
                 self._feed.gone(key, uid)
-        for key in self._cache.everything():
-            self._queue.add(key)
+        look_at_everything(self._cache, self._queue)

@@ -416,6 +416,64 @@ async def test_a_crowd_asks_for_events_a_few_at_a_time_and_for_all_of_them_in_th
 
 
 @virtual
+async def test_a_heap_of_passes_leaves_the_loop_to_others():
+    """To whoever renews the Lease, above all."""
+    async with operator(workers=32) as op:
+        names = crowd(op, 1000)
+        await soon(60)
+        turns = 0
+
+        async def other():
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        somebody = asyncio.create_task(other())
+        passes, all_of_them = len(names), asyncio.Event()
+        reconcile = op.reconciler.reconcile
+
+        async def counted(key):
+            nonlocal passes
+            passes -= 1
+            await reconcile(key)
+            if not passes:
+                all_of_them.set()
+
+        op.reconciler.reconcile = counted
+        for name in names:
+            op.queue.add(Key(Kind.EXECUTION, "team", name))
+        await all_of_them.wait()
+        somebody.cancel()
+        assert turns >= len(names) / 32
+
+
+@virtual
+async def test_what_has_ended_keeps_nobody_waiting_when_everything_is_looked_at():
+    async with operator() as op:
+        for n in range(2000):
+            op.applies(execution(f"old-{n}", uid=f"old-{n}").ended())
+        await soon(1)
+        seen = []
+        reconcile = op.reconciler.reconcile
+
+        async def counted(key):
+            seen.append(key)
+            await reconcile(key)
+
+        op.reconciler.reconcile = counted
+        op.applies(execution())
+        await soon(1)
+        seen.clear()
+        op.reconciler.take_over()
+        await soon(0.5)
+        assert RUN in seen
+        assert len(seen) <= 600
+        await soon(2)
+        assert len(set(seen)) == 2001
+
+
+@virtual
 async def test_who_waits_for_a_place_costs_no_passes():
     """A crowd that is made over a minute costs no more for each than one made at once."""
     async with operator(workers=2 * CREATIONS) as op:
