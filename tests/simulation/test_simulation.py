@@ -23,6 +23,7 @@ KNOWN = (
     915597644,  # the deadline was told over an attempt that another process had made, and ended
     170604389,  # a node was lost while it still pulled the image
     3006718,  # what depends on a step began, though its success was taken away
+    91079752,  # a new leader with an old status deleted the Job of the attempt it had not heard of
     3005647,  # a step succeeded as its Job was suspended, which ran it again beyond the deadline
 )
 FRESH = 200

@@ -121,6 +121,17 @@ def test_a_job_that_appears_after_the_verdict_does_not_run_on():
     assert (deleted, look_at) == (DeleteJob(late.raw["metadata"]["name"], "job-b-1"), None)
 
 
+def test_a_job_of_an_attempt_that_another_process_has_begun_is_left_alone():
+    """The watch of executions is behind that of Jobs: a new leader knows of the one before."""
+    known = {"id": "a", "phase": "Pending", "attempt": 2}
+    behind = execution().plan(step("a"), step("b")).status(phase="Running", steps=[known])
+    for later in (job_of("a", attempt=3), job_of("b", attempt=2)):
+        assert leftovers(world(behind, later), (), at(60)) == ((), None)
+    earlier = job_of("a", attempt=1)
+    (deleted,), _ = leftovers(world(behind, earlier), (), at(60))
+    assert isinstance(deleted, DeleteJob)
+
+
 @pytest.mark.parametrize("resumed", [False, True])
 def test_a_job_whose_pod_was_taken_away_does_not_run_on_after_the_verdict(resumed):
     ended = execution().plan(step("a")).ended("Failed", 15, reason="Queued")

@@ -45,8 +45,12 @@ def leftovers(
     looks: list[datetime] = []
     final = world.execution.final
     reasons, pods_of = _reasons(world), family(world).pods
+    latest = {step.id: step.attempt or 1 for step in world.execution.status.steps or ()}
     for job in world.jobs:
         if job.name in in_use or job.uid in world.gone or job.deleting or not is_ours(world, job):
+            continue
+        if not final and job.attempt > latest.get(job.step, 1):
+            # Another process has come further than what we were told: it is of the next status.
             continue
         # A Job whose pod was taken away makes another one.
         pods = [pod for pod in pods_of.get(job.uid, []) if not is_former(world, job, pod)]
