@@ -82,7 +82,7 @@ def _idle_budget(known: Told, name: str, what: str, most: float) -> Row:
 
 
 def _memory_budget(known: Told) -> Row:
-    levels = known.get("scale", {}).get("running", [])
+    levels = known.get("live", {}).get("levels", [])
     if not (levels := [level for level in levels if level["live"] >= 10_000]):
         return None
     lived, fresh = levels[0]["lived"]["rss"], levels[0]["fresh"]["rss"]

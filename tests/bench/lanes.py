@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from bench import growth, idle, scale, turns
+from bench import idle, scale, turns
 from bench.contenders import Contender, Jobs, Taskmill
 from bench.lab import DEFAULT, QPS, Lab
 from bench.peers import peers
@@ -32,16 +32,14 @@ def _idle(sizes: Sizes) -> dict[str, Any]:
         return {"lab": lab.described(), **asyncio.run(idle.measure(lab, sizes))}
 
 
-def _scale(sizes: Sizes) -> dict[str, Any]:
+def _live(sizes: Sizes) -> dict[str, Any]:
     with Lab() as lab:
-        told = {"lab": lab.described(), "running": asyncio.run(scale.running(lab, sizes))}
-    with Lab() as lab:
-        return told | {"finished": asyncio.run(scale.finished(lab, sizes))}
+        return {"lab": lab.described(), "levels": asyncio.run(scale.running(lab, sizes))}
 
 
-def _growth(sizes: Sizes) -> dict[str, Any]:
+def _kept(sizes: Sizes) -> dict[str, Any]:
     with Lab() as lab:
-        return {"lab": lab.described(), "levels": asyncio.run(growth.measure(lab, sizes))}
+        return {"lab": lab.described(), "levels": asyncio.run(scale.finished(lab, sizes))}
 
 
 def _job_controller(sizes: Sizes) -> dict[str, Any]:
@@ -61,7 +59,7 @@ def _job_controller(sizes: Sizes) -> dict[str, Any]:
 LANES: dict[str, Callable[[Sizes], dict[str, Any]]] = {
     "turns": _turns,
     "idle": _idle,
-    "scale": _scale,
-    "growth": _growth,
+    "live": _live,
+    "kept": _kept,
     "jobcontroller": _job_controller,
 }

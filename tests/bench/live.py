@@ -12,7 +12,7 @@ from e2e.user import execution, run_spec
 from taskmill.kube.client import EXECUTIONS, KubeClient
 
 NAMESPACE = "stays"
-_PORTION = 500  # what an operator does under a heap of work is measured elsewhere
+_PORTION = 1000  # what an operator does under a heap of work is measured elsewhere
 _AT_ONCE = 16
 
 

@@ -18,23 +18,22 @@ def drawn(known: Told) -> Iterator[tuple[str, str]]:
             for name in names(played)
         }
         yield "throughput", svg(lines, title="Runs that have ended", x="seconds", y="runs")
-    if "scale" in known:
-        running, finished = known["scale"]["running"], known["scale"]["finished"]
-        memory: dict[str, Points] = {
-            "live, seen coming": [(one["live"], one["lived"]["rss"]) for one in running],
-            "live, started there": [(one["live"], one["fresh"]["rss"]) for one in running],
-            "ended and kept": [(one["finished"], one["fresh"]["rss"]) for one in finished],
-        }
-        yield (
-            "memory",
-            svg(memory, title="Resident memory of the operator", x="executions", y="MiB"),
-        )
-    if "growth" in known:
-        levels = known["growth"]["levels"]
+    memory: dict[str, Points] = {}
+    if "live" in known:
+        levels = known["live"]["levels"]
+        memory["live, seen coming"] = [(one["live"], one["lived"]["rss"]) for one in levels]
+        memory["live, started there"] = [(one["live"], one["fresh"]["rss"]) for one in levels]
+        runs = [(one["live"], one["run"]) for one in levels]
         costs: dict[str, Points] = {
-            "operator's CPU, ms": [(one["live"], one["cpu ms"][CONTROLLER]) for one in levels],
-            "writes": [(one["live"], one["own"]["writes"]) for one in levels],
-            "reads": [(one["live"], one["own"]["reads"]) for one in levels],
-            "watch events": [(one["live"], sum(one["watch events"].values())) for one in levels],
+            "operator's CPU, ms": [(live, run["cpu ms"][CONTROLLER]) for live, run in runs],
+            "writes": [(live, run["own"]["writes"]) for live, run in runs],
+            "reads": [(live, run["own"]["reads"]) for live, run in runs],
+            "watch events": [(live, sum(run["watch events"].values())) for live, run in runs],
         }
         yield "growth", svg(costs, title="Cost of one run", x="live executions", y="per run")
+    if "kept" in known:
+        levels = known["kept"]["levels"]
+        memory["ended and kept"] = [(one["finished"], one["fresh"]["rss"]) for one in levels]
+    if memory:
+        title = "Resident memory of the operator"
+        yield "memory", svg(memory, title=title, x="executions", y="MiB")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from bench import cost
+from bench import cost, turns
 from bench.contenders import Taskmill
 from bench.lab import Lab, say
 from bench.live import NAMESPACE, Running, grow, keep
@@ -19,19 +19,23 @@ _SETTLE = 20.0  # seconds, for what a start or the last creation still makes to 
 
 
 async def running(lab: Lab, sizes: Sizes) -> list[dict[str, Any]]:
-    """For each level of live executions: an operator that saw them come, and a fresh one."""
+    """For each level of live executions: an operator that saw them come, a fresh one, and what
+    runs on top of them cost another fresh one."""
     operator = Running(lab)
     _install(lab, operator)
     levels = []
     async with lab.client() as client, Observer(client, NAMESPACE, operator) as observer:
         try:
-            await operator.start()
             for level in sizes.live:
+                await operator.start()
                 await grow(client, observer, operator, level)
                 lived = await _rest(lab, operator, sizes)
                 operator.stop()
                 fresh = await _start(lab, operator, sizes)
-                levels.append({"live": level, "lived": lived, "fresh": fresh})
+                operator.stop()
+                run = await turns.take(lab, client, Taskmill(lab), level, sizes.fresh)
+                say(f"{level} live: {run['cpu ms'][cost.CONTROLLER]:.2f} ms of the operator a run")
+                levels.append({"live": level, "lived": lived, "fresh": fresh, "run": run})
         finally:
             operator.stop()
     return levels

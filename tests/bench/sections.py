@@ -109,22 +109,38 @@ def _idle(told: Told) -> str:
     )
 
 
-def _scale(told: Told) -> str:
-    head = ("", "resident, MiB", "at most", "acts after, s", "CPU until then, s", *_RESTED)
+def _live(told: Told) -> str:
     rows = []
-    for level in told["running"]:
-        rows.append((f"{level['live']:,} live, seen coming", *_held(level["lived"])))
-        rows.append((f"{level['live']:,} live, started there", *_held(level["fresh"])))
-    rows += [(f"{level['finished']:,} ended", *_held(level["fresh"])) for level in told["finished"]]
+    for level in told["levels"]:
+        rows.append((f"{level['live']:,}, seen coming", *_held(level["lived"])))
+        rows.append((f"{level['live']:,}, started there", *_held(level["fresh"])))
     return (
-        "## Scale\n\nExecutions whose pods run for ever, and ones that have ended and are kept. "
-        f"At rest: what the operator does in {told['sizes']['rest']} s in which nothing happens."
-        "\n\n"
-        "![Resident memory against executions](bench-memory.svg)\n\n" + table(head, rows)
+        "## Live executions\n\nTheir pods run for ever. At rest: what the operator does in "
+        f"{told['sizes']['rest']} s in which nothing happens.\n\n"
+        "![Resident memory against executions](bench-memory.svg)\n\n"
+        + table(_HELD, rows)
+        + _growth(told)
     )
 
 
-_RESTED = ("CPU at rest, s", "writes", "reads", "of the Lease")
+def _kept(told: Told) -> str:
+    rows = [(f"{level['finished']:,}", *_held(level["fresh"])) for level in told["levels"]]
+    return "## Kept executions\n\nThey have ended; the operator starts there.\n\n" + table(
+        _HELD, rows
+    )
+
+
+_HELD = (
+    "",
+    "resident, MiB",
+    "at most",
+    "acts after, s",
+    "CPU until then, s",
+    "CPU at rest, s",
+    "writes",
+    "reads",
+    "of the Lease",
+)
 
 
 def _held(told: Told) -> Sequence[str]:
@@ -143,22 +159,23 @@ def _held(told: Told) -> Sequence[str]:
 
 
 def _growth(told: Told) -> str:
+    levels = [(level["live"], level["run"]) for level in told["levels"]]
     rows = [
         (
-            f"{level['live']:,}",
-            f"{level['cpu ms'][CONTROLLER]:.2f}",
-            f"{level['cpu ms']['apiserver']:.1f}",
-            f"{level['own']['writes'] + level['own']['events']:.2f}",
-            f"{level['own']['reads']:.2f}",
-            f"{sum(level['watch events'].values()):.1f}",
-            f"{level['rate']:.1f}",
+            f"{live:,}",
+            f"{run['cpu ms'][CONTROLLER]:.2f}",
+            f"{run['cpu ms']['apiserver']:.1f}",
+            f"{run['own']['writes'] + run['own']['events']:.2f}",
+            f"{run['own']['reads']:.2f}",
+            f"{sum(run['watch events'].values()):.1f}",
+            f"{run['rate']:.1f}",
         )
-        for level in told["levels"]
+        for live, run in levels
     ]
     head = ("live", "operator's CPU, ms", "API server's CPU, ms", "writes", "reads", "watch events")
     return (
-        f"## Growth\n\n{told['sizes']['fresh']} runs on top of executions that live; per run:\n\n"
-        "![Cost of a run against live executions](bench-growth.svg)\n\n"
+        f"\n### Growth\n\n{levels[0][1]['runs']} runs at once on top of those that live; per "
+        "run:\n\n![Cost of a run against live executions](bench-growth.svg)\n\n"
         + table((*head, "runs/s"), rows)
     )
 
@@ -213,8 +230,8 @@ def _busy(turn: Told) -> float:
 SECTIONS: dict[str, Callable[[Told], str]] = {
     "turns": _turns,
     "idle": _idle,
-    "scale": _scale,
-    "growth": _growth,
+    "live": _live,
+    "kept": _kept,
     "jobcontroller": _job_controller,
 }
 
