@@ -74,7 +74,7 @@ def _operate() -> int:
 def _give_memory_back() -> None:
     """Large answers keep pages of their own: glibc learns to keep them, between what lives long.
 
-    Half an hour of `make soak` ends at 86 MiB, and at 101 without.
+    Not so what a TLS read takes (256 KiB): that would be mapped and unmapped each time.
     """
     mmap_threshold, size = -3, 512 * 1024  # malloc.h
     with contextlib.suppress(AttributeError, OSError):  # another libc
