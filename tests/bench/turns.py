@@ -39,7 +39,12 @@ async def play(
 
 
 async def take(
-    lab: Lab, client: KubeClient, contender: Contender, turn: int, runs: int
+    lab: Lab,
+    client: KubeClient,
+    contender: Contender,
+    turn: int,
+    runs: int,
+    calm: float = _CALM,
 ) -> dict[str, Any]:
     namespace = f"{contender.name.lower()}-{turn}"
     lab.make_namespace(namespace)
@@ -47,7 +52,7 @@ async def take(
     try:
         async with Observer(client, namespace, contender) as observer:
             await _run(client, observer, contender, namespace, "warm", _WARM)
-            await asyncio.sleep(_CALM)
+            await asyncio.sleep(calm)
             observer.forget()
             before = cost.picture(lab, contender)
             began = asyncio.get_running_loop().time()
