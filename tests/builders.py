@@ -563,6 +563,11 @@ def refusal(
     return Refused(kind, message, at(seconds), at(seconds + 10 if again is None else again))
 
 
+def unanswered(message: str = "no answer", seconds: float = 0) -> Refused:
+    """A creation that got no answer at that second."""
+    return replace(refusal(Refusal.PASSING, message, seconds), unknown=True)
+
+
 def task_world(
     of: TaskBuilder,
     *executions: ExecutionBuilder,

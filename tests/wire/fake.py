@@ -57,6 +57,10 @@ class FakeServer:
         self._tell(event or ("MODIFIED" if known else "ADDED"), thing)
         return thing
 
+    async def lists(self, request: web.Request) -> web.StreamResponse:
+        """As it would without a fault."""
+        return await self._list(request, PATH.fullmatch(request.path))
+
     def drop(self, kind: str, name: str) -> None:
         self.version += 1
         thing = self.things.pop((kind, name))

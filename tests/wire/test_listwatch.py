@@ -7,7 +7,7 @@ import logging
 import pytest
 from aiohttp import web
 
-from taskmill.kube.client import JOBS
+from taskmill.kube.client import JOBS, PAGE
 from taskmill.kube.listwatch import ListWatch
 from wire.fake import begin, line, status
 
@@ -251,3 +251,21 @@ async def test_a_listing_whose_place_expires_starts_over(client, server):
     async with running(client) as told:
         await asyncio.wait_for(told.watch.synced.wait(), 5)
         assert told.log == [("j0", 101), ("j1", 102), ("j2", 103)]
+
+
+async def test_a_listing_that_takes_longer_than_its_place_is_remembered_takes_larger_pages(
+    client, server
+):
+    for number in range(2 * PAGE):
+        server.put("jobs", f"j{number}")
+
+    async def forgetful(request):
+        server.once("list", forgetful)
+        if "continue" in request.query:
+            return status(410, "Expired")
+        return await server.lists(request)
+
+    server.once("list", forgetful)
+    async with running(client) as told:
+        await asyncio.wait_for(told.watch.synced.wait(), 5)
+        assert len(told.watch) == 2 * PAGE

@@ -119,6 +119,13 @@ class Pod:
         """Whether no container of it will run again."""
         return self.phase in ("Succeeded", "Failed")
 
+    @property
+    def ended_after_deletion(self) -> bool:
+        """Whether the task's container ended after the deletion, by the second: because of it."""
+        ended = self.main.ended if self.main else None
+        at = ended.finished_at if ended else None
+        return bool(at and self.deleted_at and at >= self.deleted_at)
+
 
 @dataclass(frozen=True, slots=True)
 class Job:

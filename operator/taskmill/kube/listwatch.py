@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 from typing import NamedTuple
 
-from taskmill.kube.client import KubeClient
+from taskmill.kube.client import PAGE, KubeClient
 from taskmill.kube.errors import ApiError, Gone, NotFound, Unreachable
 from taskmill.kube.resources import Resource
 from taskmill.kube.transport import JsonObject
@@ -21,6 +21,7 @@ from taskmill.kube.transport import JsonObject
 logger = logging.getLogger(__name__)
 _FIRST_DELAY, _LONGEST_DELAY = 0.2, 2.0  # what has been waited for is not to be told late
 _SHORT = 1.0  # a watch that ends sooner than this, without an event, counts as a failure
+_LARGER = 10  # times as much in a page, when a list took longer than its place is remembered
 _TOLD_AFTER = 2  # failures in a row; a single one is any load balancer's habit
 
 
@@ -67,6 +68,7 @@ class ListWatch:
     def __post_init__(self) -> None:
         self._known: dict[str, _Known] = {}
         self._place: str | None = None  # the version to watch from; None: list first
+        self._page = PAGE
         self._newest = 0
         self._failures = 0
 
@@ -82,6 +84,8 @@ class ListWatch:
                     await self._list()
                 await self._watch(self._place or "")
             except ApiError as error:
+                if isinstance(error, Gone) and self._place is None:
+                    self._page *= _LARGER
                 if isinstance(error, Gone | NotFound):
                     # The place is forgotten; or the kind was, and all of it with it.
                     self._place = None
@@ -101,6 +105,7 @@ class ListWatch:
             self.namespace,
             label_selector=self.label_selector,
             field_selector=self.field_selector,
+            limit=self._page,
         )
         async for items, version in pages:
             if not place:
@@ -113,6 +118,7 @@ class ListWatch:
         for uid in self._known.keys() - present:
             self._vanish(uid, None)
         self._move(place)
+        self._page = PAGE
         self.synced.set()
 
     async def _watch(self, place: str) -> None:

@@ -97,6 +97,8 @@ class Refused:
     """When it was refused first, of this row of refusals."""
     again_at: datetime
     """When it may be tried again."""
+    unknown: bool = False
+    """There was no answer: it may come through all the same, until then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,8 @@ class Heard:
 
     events: tuple[Event, ...]
     at: datetime
+    tentative: bool = False
+    """They could not be read: a verdict asks once more."""
 
 
 @dataclass(frozen=True, slots=True)

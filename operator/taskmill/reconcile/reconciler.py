@@ -89,6 +89,12 @@ LISTED_IN = 5.0
 """Seconds for the Jobs and pods of one execution."""
 ASK_AGAIN = 0.5
 """Seconds until a server that cannot list them is asked again."""
+HEARD_IN = 2.0
+"""Seconds for the Events of one object."""
+DEAF = timedelta(seconds=5)
+"""How long nobody asks for Events after that."""
+ANSWERED_IN = timedelta(seconds=5)
+"""How long a verdict waits for the Events that may explain it."""
 AFTER_ACTING = timedelta(seconds=0.1)
 """Until the next pass of what was acted on."""
 AFTER_CREATING = timedelta(seconds=2)
@@ -130,6 +136,7 @@ class Reconciler:
         self._outage = Outage(queue.add_in)
         self._creations = Gate(CREATIONS, queue.add)
         self._words, self._questions = Pace(), Pace()
+        self._deaf_until = datetime.min.replace(tzinfo=UTC)
         self._since = datetime.max.replace(tzinfo=UTC)
         """When this process began to lead."""
         self._read: set[str] = set()
@@ -551,8 +558,8 @@ class Reconciler:
         match action:
             case ReadChildren():
                 await self._read_children(key, [action])
-            case ReadEvents(uid):
-                await self._read_events(key, uid, now)
+            case ReadEvents():
+                await self._read_events(key, action, now)
             case ReadLog(pod, uid):
                 await self._read_log(key, pod, uid)
 
@@ -571,10 +578,7 @@ class Reconciler:
         try:
             async with asyncio.timeout(LISTED_IN):
                 # At the same time: a server that is behind takes 3 s for each.
-                (jobs, _), (pods, _) = await asyncio.gather(
-                    self._client.list(JOBS, key.namespace, label_selector=mine),
-                    self._client.list(PODS, key.namespace, label_selector=mine),
-                )
+                jobs, pods = await self._list_both(key.namespace, mine)
         except (ApiError, TimeoutError) as error:
             now = self._clock()
             waits = (
@@ -598,21 +602,63 @@ class Reconciler:
         self._queue.add(key)
         return True
 
-    async def _read_events(self, key: Key, about: str, now: datetime) -> None:
-        memory = self._cache.memory(key)
+    async def _list_both(
+        self, namespace: str, selector: str
+    ) -> tuple[list[JsonObject], list[JsonObject]]:
+        """Jobs and pods; the second question ends with the first that goes wrong."""
         try:
-            raw, _ = await self._client.list(
-                EVENTS, key.namespace, field_selector=f"involvedObject.uid={about}"
-            )
+            async with asyncio.TaskGroup() as group:
+                jobs, pods = (
+                    group.create_task(
+                        self._client.list(resource, namespace, label_selector=selector)
+                    )
+                    for resource in (JOBS, PODS)
+                )
+        except ExceptionGroup as group_of_errors:
+            raise group_of_errors.exceptions[0] from None
+        return jobs.result()[0], pods.result()[0]
+
+    async def _read_events(self, key: Key, question: ReadEvents, now: datetime) -> None:
+        """They only explain: what is due waits for them for seconds, everything else not at all."""
+        memory, about = self._cache.memory(key), question.uid
+        known = memory.heard.get(about) or Heard((), now, tentative=True)
+        raw = await self._list_events(key, about)
+        if raw is not None:
+            events = sorted(map(parse_event, raw), key=lambda e: e.at or now)
+            memory.heard[about] = Heard(tuple(events[-EVENTS_KEPT:]), now)
+            return
+        memory.heard[about] = replace(known, at=now)
+        if not known.tentative or question.patient:
+            return
+        until = memory.asking.setdefault(f"Events of {about}", self._clock()) + ANSWERED_IN
+        if self._clock() < until:
+            self._queue.add_in(key, ASK_AGAIN)
+            raise PassOverError
+        memory.heard[about] = Heard((), now)
+
+    async def _list_events(self, key: Key, about: str) -> list[JsonObject] | None:
+        """None where they cannot be read; they may have a store of their own, which is away alone.
+
+        That the server is will be seen by the next write.
+        """
+        if self._clock() < self._deaf_until:
+            return None
+        try:
+            async with asyncio.timeout(HEARD_IN):
+                raw, _ = await self._client.list(
+                    EVENTS, key.namespace, field_selector=f"involvedObject.uid={about}"
+                )
         except Unauthorized:
             raise
+        except TimeoutError:
+            log.warning("%s: its Events cannot be read: no answer in %g s", key, HEARD_IN)
+            # Whoever asks waits as long, and a plan may ask for each of its steps.
+            self._deaf_until = self._clock() + DEAF
+            return None
         except ApiError as error:
-            # They only explain: nothing waits for them. They may have a store of their own, which
-            # is away alone; that the server is will be seen by the next write.
             log.warning("%s: its Events cannot be read: %s", key, error)
-            raw = []
-        events = sorted(map(parse_event, raw), key=lambda e: e.at or now)
-        memory.heard[about] = Heard(tuple(events[-EVENTS_KEPT:]), now)
+            return None
+        return raw
 
     async def _read_log(self, key: Key, pod: str, uid: str) -> None:
         try:

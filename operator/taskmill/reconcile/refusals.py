@@ -25,7 +25,7 @@ def refused(error: ApiError | UnknownOutcome, now: datetime, known: Refused | No
     since = known.since if known else now
     if isinstance(error, UnknownOutcome):
         words = error.error.message if error.error else str(error)
-        return Refused(Refusal.PASSING, quote(words), since, now + TRY_AGAIN)
+        return Refused(Refusal.PASSING, quote(words), since, now + TRY_AGAIN, unknown=True)
     wait = TRY_AGAIN
     if isinstance(error, NotFound) or _is_terminating(error):
         wait = AWAY

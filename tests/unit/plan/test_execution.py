@@ -70,7 +70,8 @@ def deeds(decision):
 
 
 def settled(before, seconds):
-    """The decision, after which the same world has nothing more to say."""
+    """The decision once Events were read, after which the same world has nothing more to say."""
+    before = replace(before, heard={**heard(before, seconds).heard, **before.heard})
     decision = decided(before, seconds)
     again = decided(stored(before, decision, at(seconds)), seconds)
     assert again.status is None
@@ -701,7 +702,7 @@ def test_the_clock_of_a_fatal_cause_goes_on_while_it_is_seen_again_in_other_word
     assert second.troubles == first.troubles
     third = replace(before, pods=(pull,), troubles=second.troubles)
     assert not decided(third, 69).status.phase.final
-    assert verdict(decided(third, 70))[1] == Reason.IMAGE_PULL_FAILED
+    assert verdict(decided(heard(third, 70), 70))[1] == Reason.IMAGE_PULL_FAILED
 
 
 def test_the_clock_of_a_fatal_cause_is_that_of_its_job():
@@ -931,6 +932,16 @@ def test_of_what_a_probe_may_have_killed_the_events_are_read_before_the_verdict(
     told = world(job(), probed(), events=[event("Unhealthy", "Liveness probe failed")])
     assert "Liveness probe failed" in verdict(decided(told, 11.1))[2]
     assert verdict(decided(world(job(), pod().exited(143)), 11))[1] == Reason.ERROR
+
+
+def test_before_a_start_is_given_up_its_events_are_read_though_its_pod_was_looked_for():
+    """The two questions may be answered by different passes."""
+    before = world(execution().runs(startTimeout="10s"), job().started(), pod().on(), asked=())
+    (looked_for, events) = deeds(decided(before, 11))
+    assert (type(looked_for), events) == (ReadChildren, ReadEvents(POD_UID))
+    found = replace(before, asked={looked_for.why})
+    assert deeds(decided(found, 11)) == (events,)
+    assert verdict(decided(heard(found, 11), 11))[1] == Reason.START_FAILED
 
 
 def test_while_the_events_are_read_nothing_is_written():
@@ -1458,6 +1469,32 @@ def test_what_ended_well_as_its_job_was_suspended_runs_again():
         assert settled(suspended, 60).status.reason == Reason.QUEUED
     counted = replace(before, jobs=(job().started().complete(6).facts,))
     assert verdict(decided(counted, 6))[0] is Phase.SUCCEEDED
+
+
+def test_what_ended_well_before_it_was_taken_away_has_ended():
+    """What was built upon it stands; and the Job, which does not know, makes no other pod."""
+    taken = pod().exited(0, start=1, end=4).deleted(5)
+    for gone in ((), (POD_UID,)):
+        before = world(job().started().suspended(), taken, asked=(), gone=gone)
+        told = stored(before, settled(before, 6), at(6))
+        assert told.execution.status.phase is Phase.SUCCEEDED
+        assert deeds(decided(told, 7)) == (DeleteJob(JOB, JOB_UID),)
+
+
+def test_what_ends_well_as_it_is_taken_away_runs_again_though_a_sidecar_is_there():
+    taken = pod().beside().running(1, container="helper").exited(0, start=1, end=6)
+    suspended = world(job().started().suspended(), taken.phase("Running").deleted(5))
+    assert settled(suspended, 7).status.reason == Reason.QUEUED
+
+
+@pytest.mark.parametrize("started", [100, 101])
+def test_a_pod_that_is_older_by_a_second_than_its_resumed_jobs_start_is_its_pod(started):
+    """The controller makes the pod before it writes when it began."""
+    resumed = job().started(started).condition("Suspended", "False", "JobResumed", seconds=started)
+    theirs = pod().created(100).disrupted("EvictionByEvictionAPI", "drained").deleted(200)
+    assert decided(world(resumed, theirs.running(102)), 201).status.phase is Phase.RUNNING
+    ended = world(resumed, theirs.exited(143, start=102, end=203))
+    assert verdict(settled(ended, 204))[1] == Reason.EVICTED
 
 
 def test_what_was_told_to_stop_and_was_taken_away_has_ended():

@@ -274,6 +274,22 @@ def test_no_job_gets_more_time_than_the_deadline_leaves():
     assert seconds == [600 + 60, 500 + 60]
 
 
+def test_a_suspension_does_not_take_back_what_others_were_built_upon():
+    """Its success, not stored yet, is what the other step's Job was made for."""
+    mesh = execution().plan(step("a"), step("b", "a"))
+    running = [{"id": "a", "phase": "Running", "attempt": 1, "startedAt": stamp(1)}]
+    taken = pod_of("a").exited(0, start=1, end=4)
+    below = job_of("a").started().suspended()
+    for ended in (taken, taken.deleted(5)):
+        seen = world(
+            mesh.status(phase="Running", steps=running), below, ended, job_of("b"), asked=()
+        )
+        decision = decide(seen, at(6))
+        deleted = [one.uid for one in decision.actions if isinstance(one, DeleteJob)]
+        assert deleted == ["job-a-1"]
+        assert [one.phase for one in decision.status.steps][:1] == [Phase.SUCCEEDED]
+
+
 def test_a_job_that_was_resumed_is_limited_to_what_the_deadline_leaves_now():
     built = execution().plan(step("a"), step("b")).deadline(600)
     late, soon = job_of("a").started(300), job_of("b").started(3)

@@ -129,7 +129,7 @@ class Life(RuleBasedStateMachine):
             self.refused.pop(name, None)
         else:
             since, again = at(self.now), at(self.now + UNANSWERED)
-            self.refused[name] = Refused(Refusal.PASSING, "no answer", since, again)
+            self.refused[name] = Refused(Refusal.PASSING, "no answer", since, again, unknown=True)
 
     def delete(self, action):
         (run,) = (r for r in self.runs if r.raw["metadata"]["uid"] == action.uid)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from builders import at, execution, refusal, stamp, task, task_world
+from builders import at, execution, refusal, stamp, task, task_world, unanswered
 from passes import Cluster, conditions, created, decided, ran, starts, triggered
 from taskmill.plan.world import Refusal
 
@@ -161,15 +161,17 @@ def test_a_time_that_comes_with_a_change_is_skipped_where_overlap_is_forbidden()
 def test_a_creation_without_an_answer_is_waited_for(policy):
     """It may yet come through: the older state would run after the newer one, or beside it."""
     of = changed(policy)
-    refused = {"build-of-an-earlier-state": refusal(Refusal.PASSING, "timeout", 1, again=11)}
+    refused = {"build-of-an-earlier-state": unanswered("timeout", 1)}
     decision = decided(task_world(of, refused=refused), 2)
     assert (decision.actions, decision.look_at) == ((), at(11))
     assert conditions(decision.status)["Reconciling"][1] == "Queued"
     assert starts(task_world(of, refused=refused), 11)
 
 
-def test_a_quota_that_refused_another_run_is_no_reason_to_wait():
-    refused = {"other": refusal(Refusal.QUOTA, "quota", 1, again=11)}
+@pytest.mark.parametrize("kind", [Refusal.QUOTA, Refusal.PASSING])
+def test_another_run_that_was_refused_is_no_reason_to_wait(kind):
+    """It cannot come through any more, whenever the server would be asked again."""
+    refused = {"other": refusal(kind, "come back in an hour", 1, again=3600)}
     assert starts(task_world(changed("Forbid"), refused=refused), 2)
 
 

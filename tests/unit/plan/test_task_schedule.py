@@ -3,9 +3,21 @@
 `T0` is a full hour, and `at(0)` a tick of most schedules here.
 """
 
+from dataclasses import replace
+
 import pytest
 
-from builders import RUNS, TASK_UID, at, created_execution, refusal, stamp, task, task_world
+from builders import (
+    RUNS,
+    TASK_UID,
+    at,
+    created_execution,
+    refusal,
+    stamp,
+    task,
+    task_world,
+    unanswered,
+)
 from passes import Cluster, conditions, created, decided, ran, starts
 from taskmill.plan.job import owner_reference
 from taskmill.plan.names import scheduled_name
@@ -324,6 +336,13 @@ def test_a_refused_time_is_told_tried_again_and_skipped_when_it_is_too_late():
     late = decided(before, 601)
     assert late.status.last_skipped.message == "10m1s late: no room; startingDeadline is 10m"
     assert set(conditions(late.status)) == {"Ready"}
+
+
+def test_a_time_that_waited_for_an_answer_to_another_creation_says_so():
+    before = task_world(waits(0, hourly(DEADLINE)), refused={"build-of-a-change": unanswered()})
+    assert not starts(before, 5)
+    late = decided(replace(before, refused={"build-of-a-change": unanswered("none", 600)}), 601)
+    assert late.status.last_skipped.message == "10m1s late: none; startingDeadline is 10m"
 
 
 def test_a_refused_change_does_not_hold_the_schedule():

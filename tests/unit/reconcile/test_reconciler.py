@@ -20,6 +20,7 @@ from builders import (
     T0,
     event,
     execution,
+    job,
     pod,
     pod_of,
     stamp,
@@ -151,7 +152,9 @@ class Server:
 
     async def list(self, resource, _namespace=None, **_):
         found = [raw for (kind, _), raw in self.objects.items() if kind == resource]
-        return await self._request("list", resource, "", lambda: (found, str(self.version)))
+        return await self._request(
+            "list", resource, str(resource), lambda: (found, str(self.version))
+        )
 
     async def log(self, _namespace, pod, container, *, lines, most_bytes):
         assert (container, lines, most_bytes) == ("main", LOG_LINES, LOG_BYTES)
@@ -1064,6 +1067,89 @@ async def test_events_that_cannot_be_read_keep_nobody_waiting():
         assert len(op.server.of("list")) == 1
         await soon(57)
         assert len(op.server.of("list")) == 5
+
+
+NO_MOUNT = 'MountVolume.SetUp failed for volume "x" : secret "nope" not found'
+
+
+async def _waits_for_a_secret(op, *, until):
+    op.applies(execution().runs(startTimeout="2m"))
+    await soon(1)
+    op.server.objects[EVENTS, "e"] = event("FailedMount", NO_MOUNT, 2)
+    op.kubelet(pod().on(seconds=1))
+    await soon(until)
+
+
+@virtual
+async def test_what_was_heard_is_kept_while_events_cannot_be_read():
+    async with operator() as op:
+        await _waits_for_a_secret(op, until=61)
+        op.server.fault("list", EVENTS, Unreachable("connection reset"))
+        await soon(70)
+        assert op.server.faults == []
+        assert op.status()["reason"] == "MountFailed"
+
+
+@virtual
+async def test_a_verdict_waits_for_events_that_cannot_be_read_for_seconds():
+    """Another process has heard why it does not start."""
+    async with operator() as op:
+        await _waits_for_a_secret(op, until=119)
+        op.cache.memory(RUN).heard.clear()
+        op.server.fault("list", EVENTS, Unreachable("connection reset"))
+        op.server.fault("list", EVENTS, Unreachable("connection reset"))
+        await soon(4)
+        assert op.status()["reason"] == "MountFailed"
+        assert op.server.faults == []
+
+
+@virtual
+async def test_a_verdict_does_without_events_that_are_away():
+    async with operator() as op:
+        await _waits_for_a_secret(op, until=119)
+        op.cache.memory(RUN).heard.clear()
+        for _ in range(100):
+            op.server.fault("list", EVENTS, Unreachable("connection reset"))
+        await soon(3)
+        assert "reason" not in op.status() or op.status()["phase"] != "Failed"
+        await soon(5)
+        assert op.status()["reason"] == "StartFailed"
+
+
+@virtual
+async def test_events_that_hang_hold_up_no_plan():
+    """One that waits for each of its steps in turn would not see that it is to stop."""
+    async with operator() as op:
+        op.server.hangs = lambda verb, name: (verb, name) == ("list", "events")
+        op.applies(execution().plan(*[step(f"s{n}") for n in range(50)]))
+        await soon(3)
+        for raw in [raw for (kind, _), raw in op.server.objects.items() if kind == JOBS]:
+            silent = pod(uid=f"pod-{raw['metadata']['uid']}").on(seconds=3)
+            silent.raw["metadata"]["labels"] = raw["metadata"]["labels"]
+            op.feed.pod(op.server.put(PODS, silent.of(raw["metadata"]["uid"]).raw))
+        await soon(5)
+        assert op.server.of("list")
+        raw = copy.deepcopy(op.server.find(EXECUTIONS, "build-1"))
+        raw["spec"]["desiredPhase"], raw["metadata"]["generation"] = "Stopped", 2
+        op.feed.execution(op.server.put(EXECUTIONS, raw))
+        await soon(3)
+        assert op.status()["phase"] == "Stopped"
+
+
+@virtual
+async def test_a_list_that_goes_wrong_leaves_no_other_behind():
+    async with operator() as op:
+        op.applies(execution())
+        await soon()
+        op.server.hangs = lambda verb, name: (verb, name) == ("list", "pods")
+        op.server.fault("list", JOBS, Throttled(429, "TooManyRequests", "busy", None, 1.0))
+        ((_, name),) = [key for key in op.server.objects if key[0] == JOBS]
+        raw = copy.deepcopy(op.server.find(JOBS, name))
+        raw["status"] = job().failed(seconds=3).raw["status"]
+        op.feed.job(op.server.put(JOBS, raw))
+        await soon(1)
+        lists = [task for task in asyncio.all_tasks() if "Server.list" in repr(task)]
+        assert (op.server.faults, lists) == ([], [])
 
 
 @virtual

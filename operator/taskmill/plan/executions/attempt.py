@@ -126,13 +126,25 @@ def _pod(world: ExecutionWorld, pods: Iterable[Pod], job: Job) -> Pod | None:
 def is_former(world: ExecutionWorld, job: Job, pod: Pod) -> bool:
     """Whether the pod was taken away before its Job was resumed: it tells nothing any more."""
     gone = pod.uid in world.gone
-    over = pod.deleting or gone
-    if over and (pod.ended or gone) and job.suspended and not (job.failed or job.finished):
-        # However it ended: its Job does not count it, and runs it again.
-        return True
+    if not (pod.deleting or gone):
+        return False
+    if job.suspended and not (job.failed or job.finished):
+        return _runs_again(pod, gone=gone)
     # A Job that has been resumed gets its first pod before it says when it started.
     before = pod.created_at and (not job.started_at or pod.created_at < job.started_at)
-    return bool(over and before)
+    since = pod.deleted_at and job.started_at and pod.deleted_at > job.started_at
+    return bool(before and not since)
+
+
+def _runs_again(pod: Pod, *, gone: bool) -> bool:
+    """Whether a suspended Job, which counts no pod it took away, will make another for this one.
+
+    What succeeded before it was taken away may have been built upon already: that Job is done.
+    """
+    ended = pod.main.ended if pod.main else None
+    if ended and ended.exit_code == 0 and not pod.ended_after_deletion:
+        return False
+    return pod.ended or gone or pod.ended_after_deletion
 
 
 def _with_log(world: ExecutionWorld, pod: Pod | None) -> Pod | None:

@@ -45,13 +45,19 @@ def ask_before(
             return None
         # The clocks of a Job that is resumed begin anew.
         why = f"{why} {job.uid} {job.queued_at:%FT%T}"
-    if why in this.world.asked:
-        return None
-    actions: tuple[Action, ...] = (ReadChildren(why, DUE),)
-    if (about := silent(attempt)) and about not in this.world.heard:
+    actions: list[Action] = []
+    if why not in this.world.asked:
+        actions.append(ReadChildren(why, DUE))
+    about = silent(attempt)
+    heard = this.world.heard.get(about) if about else None
+    if about and (heard is None or heard.tentative):
         # Another process may have heard why it does not start; what it heard died with it.
-        actions = (*actions, ReadEvents(about))
-    return Standing(attempt.step, known, attempt, held=True, actions=actions)
+        actions.append(ReadEvents(about))
+    return (
+        Standing(attempt.step, known, attempt, held=True, actions=tuple(actions))
+        if actions
+        else None
+    )
 
 
 def silent(attempt: Attempt) -> str | None:
@@ -99,8 +105,7 @@ def _await_suspension(this: Round, attempt: Attempt, held: Standing) -> Standing
     if job is None or pod is None:
         return None
     # What ended well as it was taken away counts only where its Job counts it.
-    well = attempt.finding.succeeded and not job.finished
-    taken = well and (pod.deleting or pod.uid in this.world.gone)
+    taken = attempt.finding.succeeded and not job.finished and pod.ended_after_deletion
     if not taken and attempt.finding.reason is not Reason.DELETED:
         return None
     if job.deleting or job.uid in this.world.gone:

@@ -54,7 +54,8 @@ def leftovers(
             continue
         # A Job whose pod was taken away makes another one.
         pods = [pod for pod in pods_of.get(job.uid, []) if not is_former(world, job, pod)]
-        over = job.finished or any(_is_over(world, pod) for pod in pods)
+        # A Job that is suspended makes another one for each pod it took away.
+        over = job.finished or (not job.suspended and any(_is_over(world, pod) for pod in pods))
         due_at = later(_ended_at(world, now), world.limits.job_retention) if final else None
         by_us = reasons.get((job.step, job.attempt)) in BY_OUR_HAND
         if not over or by_us or (due_at and now >= due_at):

@@ -123,7 +123,7 @@ def _start(
         else:
             return start
     if start := schedule.start:
-        known = world.refused.get(start.name)
+        known = world.refused.get(start.name) or overlap.unanswered(world, now)
         schedule = schedule.unless_late(known.message if known else ticks.AWAY, now)
     if start := schedule.start:
         if busy:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from taskmill.api.task import DEFAULT_MAX_QUEUED, ConcurrencyPolicy
 from taskmill.plan.slots import age
-from taskmill.plan.world import Execution, Refusal, Refused, TaskWorld
+from taskmill.plan.world import Execution, Refused, TaskWorld
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,7 @@ def unanswered(world: TaskWorld, now: datetime) -> Refused | None:
     Whatever the policy: an older state must not run after, or in the place of, a newer one.
     """
     recent = (
-        refused
-        for refused in world.refused.values()
-        if refused.kind is Refusal.PASSING and now < refused.again_at
+        refused for refused in world.refused.values() if refused.unknown and now < refused.again_at
     )
     return max(recent, key=lambda refused: refused.again_at, default=None)
 
