@@ -364,7 +364,7 @@ def change(link, what):
         setattr(link, key, value)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(events=EVENTS, seed=st.integers(0, 1000))
 def test_never_two_leaders_whatever_happens(events, seed):
     async def test():

@@ -441,4 +441,4 @@ class History(RuleBasedStateMachine):
 
 
 TestHistory = History.TestCase
-TestHistory.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)
+TestHistory.settings = settings(max_examples=200, stateful_step_count=30)

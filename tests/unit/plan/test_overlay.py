@@ -10,7 +10,7 @@ import subprocess
 from functools import cache
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -300,7 +300,7 @@ def test_the_pod_of_a_task_is_what_kubectl_makes_of_its_pod(name):
     assert pod == wanted
 
 
-FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=60)
 NAMES = st.sampled_from(["a", "b", "c", "main", "log", "web", "src", "tmp", "gpu"])
 TEXTS = st.sampled_from(["x", "y", ""]) | st.none()
 

@@ -460,7 +460,7 @@ def known(cron, name):
         return None
 
 
-@settings(deadline=None, max_examples=250)
+@settings(max_examples=250)
 @given(cron=crons, change=st.sampled_from(CHANGES))
 @example(cron="*/15 2 * * *", change=CHANGES[12])
 @example(cron="45 * * * *", change=CHANGES[12])
@@ -478,7 +478,6 @@ def test_ticks_around_a_change_are_those_of_a_clock_on_the_wall(cron, change):
     assert backward(schedule, start + MINUTE, end) == [t for t in ticks if t > start]
 
 
-@settings(deadline=None)
 @given(
     cron=crons,
     change=st.sampled_from(CHANGES),
@@ -507,7 +506,6 @@ special_days = st.sampled_from(["*", "*/2", "1", "L", "LW", "31", "29", "L,13", 
 special_weekdays = st.sampled_from(["*", "*/2", "MON", "5L", "SUN#2", "7#5", "1-5", "0,6", "0L,3"])
 
 
-@settings(deadline=None)
 @given(
     clock=minutes_and_hours.map(" ".join),
     day=special_days,
@@ -526,7 +524,7 @@ def test_cronsims_calendar_is_the_same_backward(clock, day, month, weekday, star
     assert [next(back) for _ in ticks] == ticks[::-1]
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 @given(
     cron=st.text(max_size=300)
     | st.text("0123456789*/,-#()HLW @ADJMNTUZ=?\t\n", max_size=40)
@@ -550,7 +548,6 @@ def test_any_text_is_a_schedule_or_refused_with_a_sentence(cron, name, seed):
         assert read(schedule.cron, name) == schedule
 
 
-@settings(deadline=None)
 @given(cron=crons)
 def test_what_has_the_form_is_read(cron):
     schedule = known(cron, None)

@@ -244,5 +244,5 @@ class Life(RuleBasedStateMachine):
         assert (ready["type"], ready["reason"]) == ("Ready", "Succeeded")
 
 
-Life.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Life.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 TestLife = Life.TestCase

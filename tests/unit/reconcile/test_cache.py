@@ -338,7 +338,7 @@ class Lives(RuleBasedStateMachine):
 
 
 TestLives = Lives.TestCase
-TestLives.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestLives.settings = settings(max_examples=60, stateful_step_count=25)
 
 
 def test_the_memory_of_a_process_has_only_what_a_pass_sees():

@@ -203,7 +203,7 @@ OPERATIONS = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     operations=OPERATIONS, workers=st.integers(1, 4), takes=st.lists(st.floats(0, 3), min_size=1)
 )
