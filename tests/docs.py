@@ -1,4 +1,4 @@
-"""The generated pages of docs/: written by `make docs`, compared by a test."""
+"""The generated pages of docs/ and files of manifests/: `make docs` writes, a test compares."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import argo_cd
 from taskmill.api.reasons import REASONS, Payer
 from taskmill.diagnose.causes import CAUSES
 
@@ -76,6 +77,7 @@ def pages() -> dict[Path, str]:
     return {
         ROOT / "docs" / "reasons.md": _reasons(),
         ROOT / "docs" / "failures.md": _failures(),
+        argo_cd.PATCH: argo_cd.patch(),
     }
 
 

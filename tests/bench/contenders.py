@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bench.lab import ON_KWOK, Lab
-from bench.metrics import JOB_CONTROLLER, Account
+from bench.metrics import JOB_CONTROLLER
+from cluster.flows import Account
 from cluster.process import ClusterError, Process, tail
-from e2e.install import ACCOUNT, SYSTEM, install
+from e2e.install import OPERATOR, install
 from e2e.process import READY, OperatorProcess
 from e2e.user import FINAL, IMAGE, execution, run_spec
 from taskmill.api.pod import MAIN
@@ -113,7 +114,7 @@ class Taskmill:
     name = "taskmill"
     told = "one replica, as it comes"
     resource = EXECUTIONS
-    account = (SYSTEM, ACCOUNT)
+    account = OPERATOR
     container = MAIN
 
     def __init__(self, lab: Lab, runs: dict[str, Any] | None = None) -> None:
@@ -127,7 +128,7 @@ class Taskmill:
     async def start(self) -> float:
         log = self._lab.folder / "operator.log"
         log.unlink(missing_ok=True)
-        kubeconfig = self._lab.kubeconfig(SYSTEM, ACCOUNT)
+        kubeconfig = self._lab.kubeconfig(*OPERATOR)
         self._process = OperatorProcess(kubeconfig, log, TASKMILL_LOG_LEVEL="INFO")
         began = time.monotonic()
         self._process.spawn()

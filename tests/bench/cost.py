@@ -35,7 +35,7 @@ def picture(lab: Lab, contender: Contender) -> Picture:
 def between(before: Picture, after: Picture, contender: Contender, runs: int) -> dict[str, Any]:
     """The cost of each of so many runs."""
     made = after.requests - before.requests
-    account = contender.account[1]
+    account = contender.account.name
     return {
         "cpu ms": {
             name: 1000 * (now.cpu - before.usage[name].cpu) / runs
@@ -53,7 +53,7 @@ def between(before: Picture, after: Picture, contender: Contender, runs: int) ->
 def at_rest(before: Picture, after: Picture, contender: Contender) -> dict[str, Any]:
     """What the controller did while there was nothing to do."""
     made = (after.requests - before.requests).own
-    account = contender.account[1]
+    account = contender.account.name
     cpu = after.usage[CONTROLLER].cpu - before.usage[CONTROLLER].cpu
     return {
         "seconds": after.at - before.at,

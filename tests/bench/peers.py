@@ -24,6 +24,7 @@ import yaml
 
 from bench.contenders import Contender
 from bench.lab import ON_KWOK, QPS, Lab, say
+from cluster.flows import Account
 from cluster.handle import Handle
 from e2e.user import IMAGE
 from taskmill.kube.client import Resource
@@ -58,8 +59,8 @@ class _Peer:
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
-    def account(self) -> tuple[str, str]:
-        return self.namespace, f"bench-{self.namespace}"
+    def account(self) -> Account:
+        return Account(self.namespace, f"bench-{self.namespace}")
 
     @property
     def told(self) -> str:

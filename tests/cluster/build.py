@@ -86,6 +86,7 @@ KWOK = Program(
 )
 
 KUEUE = Program("kueue", HERE / "kueue", ".", "about 2 minutes on 2 cores the first time")
+GITOPS = Program("gitops", HERE.parent / "e2e" / "gitops" / "evaluator", ".")
 
 
 # How a fake node and the pods on it behave is kwok's own "fast" set: ready at once, and the pods

@@ -54,6 +54,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         build.ensure_kwok()
         if "kueue" in wanted:
             build.ensure(build.KUEUE)
+        if "evaluators" in wanted:
+            build.ensure(build.GITOPS)
 
 
 @pytest.fixture(scope="session")

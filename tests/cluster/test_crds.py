@@ -604,7 +604,7 @@ def of_task_status() -> Iterator[Refusal]:
     yield from moment(kind, f"{skipped}.time", given=given)
     yield Refusal(kind, f"{skipped}.time", "Required value", {**given, f"{skipped}.time": GONE})
     yield not_below(kind, "status.active", 0)
-    yield not_below(kind, "status.observedGeneration", 0)
+    yield not_below(kind, "status.observedGeneration", -1)
     triggered = "status.lastTriggered"
     given = {triggered: {"generation": 1, "hash": "1:a"}}
     yield from text(kind, f"{triggered}.hash", 128, given=given, required=True)
@@ -647,7 +647,7 @@ def of_execution_status() -> Iterator[Refusal]:
     yield from text(kind, "status.message", 1024)
     yield from moment(kind, "status.deadline")
     yield not_below(kind, "status.statusVersion", 0)
-    yield not_below(kind, "status.observedGeneration", 0)
+    yield not_below(kind, "status.observedGeneration", -1)
     yield from text(kind, f"{step}.id", 63, given=given, required=True)
     phase = f"{step}.phase"
     yield Refusal(kind, phase, "Unsupported value", {**given, phase: "Done"})

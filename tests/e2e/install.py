@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 
+from cluster.flows import Account
 from cluster.handle import Handle
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCOUNT, SYSTEM = "taskmill-operator", "taskmill-system"
+OPERATOR = Account(SYSTEM, ACCOUNT)
 APPLY = ("apply", "--server-side", "--force-conflicts")
 
 

@@ -1,95 +1,50 @@
-"""How many requests the operator makes, as the API server counts them.
+"""How many requests the operator makes, as the API server counts them."""
 
-The server's request metrics know verb and resource but not who asked; its flow control knows who.
-A FlowSchema of their own counts the operator's writes, another one its reads about runs, and the
-request metrics say what the writes were.
-"""
-
-import re
 import time
 from collections import Counter
 
+from cluster.flows import counts, flow_schema
 from cluster.handle import Handle
-from e2e.install import ACCOUNT, SYSTEM
+from e2e.install import OPERATOR
 from e2e.user import User
 
-FLOWS = {
-    "taskmill-operator-writes": (
-        "all",
-        ["create", "update", "patch", "delete"],
-        ["*"],
-    ),
-    "taskmill-operator-reads": (
-        "reads",
-        ["get", "list"],
-        ["taskexecutions", "jobs", "pods", "pods/log", "events"],
-    ),
-}
-"""Of each FlowSchema: what it counts, and by which verbs and resources."""
-_SAMPLE = re.compile(r"^(?P<name>\w+)\{(?P<labels>[^}]*)\} (?P<count>\S+)$", re.MULTILINE)
-_LABEL = re.compile(r'(\w+)="([^"]*)"')
-
+# FlowSchemas; of the reads, those about runs.
+_WRITES, _READS = "taskmill-operator-writes", "taskmill-operator-reads"
+_ABOUT_RUNS = ("taskexecutions", "jobs", "pods", "pods/log", "events")
+_GROUPS = ("taskmill.dev", "batch", "")  # all but that of its Lease
 OURS = {
-    ("POST", "taskexecutions"),
-    ("PATCH", "taskexecutions/status"),
-    ("PATCH", "tasks/status"),
-    ("POST", "jobs"),
+    "POST taskexecutions",
+    "PATCH taskexecutions/status",
+    "PATCH tasks/status",
+    "POST jobs",
 }
 """Requests that nobody but the operator makes in these tests."""
 
 
 def separate(cluster: Handle) -> None:
     """Have the server count the operator's requests by themselves, but for those of its Lease."""
+    writes = ("create", "update", "patch", "delete")
+    reads = ("get", "list")
     cluster.apply(
-        *(
-            {
-                "apiVersion": "flowcontrol.apiserver.k8s.io/v1",
-                "kind": "FlowSchema",
-                "metadata": {"name": name},
-                "spec": {
-                    "matchingPrecedence": 500,
-                    "priorityLevelConfiguration": {"name": "workload-low"},
-                    "distinguisherMethod": {"type": "ByUser"},
-                    "rules": [
-                        {
-                            "subjects": [
-                                {
-                                    "kind": "ServiceAccount",
-                                    "serviceAccount": {"name": ACCOUNT, "namespace": SYSTEM},
-                                }
-                            ],
-                            "resourceRules": [
-                                {
-                                    "verbs": verbs,
-                                    "apiGroups": ["taskmill.dev", "batch", ""],
-                                    "resources": resources,
-                                    "namespaces": ["*"],
-                                }
-                            ],
-                        }
-                    ],
-                },
-            }
-            for name, (_, verbs, resources) in FLOWS.items()
-        )
+        flow_schema(_WRITES, OPERATOR, precedence=500, verbs=writes, groups=_GROUPS),
+        flow_schema(
+            _READS,
+            OPERATOR,
+            precedence=500,
+            verbs=reads,
+            groups=_GROUPS,
+            resources=_ABOUT_RUNS,
+        ),
     )
 
 
 def counted(cluster: Handle) -> Counter[str]:
     """Requests so far: `all` of the operator's writes, those of `OURS` by verb and resource, and
     its `reads`."""
-    metrics = cluster.kubectl("get", "--raw", "/metrics").stdout
-    counts: Counter[str] = Counter()
-    for sample in _SAMPLE.finditer(metrics):
-        labels, count = dict(_LABEL.findall(sample["labels"])), int(float(sample["count"]))
-        if sample["name"] == "apiserver_flowcontrol_dispatched_requests_total":
-            if flow := FLOWS.get(labels["flow_schema"]):
-                counts[flow[0]] += count
-        elif sample["name"] == "apiserver_request_total":
-            what = "/".join(filter(None, (labels["resource"], labels["subresource"])))
-            if (labels["verb"], what) in OURS:
-                counts[f"{labels['verb']} {what}"] += count
-    return counts
+    found = counts(cluster)
+    told = Counter({what: count for what, count in found.all.items() if what in OURS})
+    told.update(all=found.flows[_WRITES], reads=found.flows[_READS])
+    return told
 
 
 def quiet(cluster: Handle) -> Counter[str]:

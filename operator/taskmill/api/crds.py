@@ -10,7 +10,7 @@ from typing import Any, Final
 import yaml
 
 from taskmill.api.execution import TaskExecution, TaskExecutionSpec, TaskExecutionStatus
-from taskmill.api.meta import GROUP, VERSION, Model
+from taskmill.api.meta import GROUP, UNSEEN, VERSION, Model
 from taskmill.api.schema import VALIDATIONS, Cel, Schema, structural, unwrapped
 from taskmill.api.task import DNS_LABEL, DNS_LABEL_SENTENCE, Task, TaskSpec, TaskStatus
 
@@ -158,7 +158,7 @@ def _root(kind: Kind) -> Schema:
             "kind": {"type": "string"},
             "metadata": {"type": "object", "properties": {"name": _NAME}},
             "spec": structural(kind.spec),
-            "status": structural(kind.status),
+            "status": structural(kind.status) | {"default": {"observedGeneration": UNSEEN}},
         },
     }
 

@@ -8,7 +8,14 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import Field, WithJsonSchema
 
 from taskmill.api.container import Argument, Arguments, Env
-from taskmill.api.meta import API_VERSION, Conditions, Model, ObjectMeta, Timestamp
+from taskmill.api.meta import (
+    API_VERSION,
+    Conditions,
+    Model,
+    ObjectMeta,
+    ObservedGeneration,
+    Timestamp,
+)
 from taskmill.api.reasons import Phase
 from taskmill.api.schema import OPAQUE, Cel, Keywords, list_map
 from taskmill.api.task import REASON_LIST, DnsLabel, Message, RecordedReason, RunSpec
@@ -283,7 +290,7 @@ class TaskExecutionStatus(Model):
     status_version: Annotated[int, Keywords({"minimum": 0})] | None = None
     """Counts the changes of this status up, so that readers can tell old from new."""
 
-    observed_generation: Annotated[int, Keywords({"minimum": 0})] | None = None
+    observed_generation: ObservedGeneration = None
     """The metadata.generation that this status is about."""
 
     started_at: Timestamp | None = None

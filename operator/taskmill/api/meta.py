@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     GetJsonSchemaHandler,
     PlainSerializer,
@@ -27,6 +28,8 @@ API_VERSION: Final = f"{GROUP}/{VERSION}"
 
 _SETS: dict[frozenset[str], set[str]] = {}
 """Which fields were set, once for all instances: each set of its own takes 728 bytes."""
+_SETS_KEPT = 4096
+"""Far more than are usual; whoever writes Tasks could make millions."""
 
 
 class Model(BaseModel):
@@ -50,8 +53,11 @@ class Model(BaseModel):
     def model_post_init(self, _context: Any) -> None:
         """Half of the memory of an execution: pydantic copies the set before it changes it."""
         mine = self.__pydantic_fields_set__
-        shared = _SETS.setdefault(frozenset(mine), mine)
-        object.__setattr__(self, "__pydantic_fields_set__", shared)
+        which = frozenset(mine)
+        if (shared := _SETS.get(which)) is not None:
+            object.__setattr__(self, "__pydantic_fields_set__", shared)
+        elif len(_SETS) < _SETS_KEPT:
+            _SETS[which] = mine
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -161,6 +167,19 @@ class Condition(Model):
 
     observed_generation: Annotated[int, Keywords({"minimum": 0})] | None = None
     """The metadata.generation that this was said about."""
+
+
+UNSEEN: Final = -1
+"""What `observedGeneration` reads as before the operator has written a status.
+
+kstatus takes an object without a status for one that is done, and Flux would not wait.
+"""
+
+ObservedGeneration = Annotated[
+    Annotated[int, Keywords({"minimum": UNSEEN})] | None,
+    BeforeValidator(lambda given: None if given == UNSEEN else given),
+]
+"""Of a status; None when nobody has written it."""
 
 
 Conditions = Annotated[tuple[Condition, ...], list_map("type"), Keywords({"maxItems": 16})]

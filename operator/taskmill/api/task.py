@@ -22,7 +22,14 @@ from taskmill.api.container import (
 )
 from taskmill.api.duration import PATTERN as DURATION
 from taskmill.api.duration import Duration, DurationOrZero
-from taskmill.api.meta import API_VERSION, Conditions, Model, ObjectMeta, Timestamp
+from taskmill.api.meta import (
+    API_VERSION,
+    Conditions,
+    Model,
+    ObjectMeta,
+    ObservedGeneration,
+    Timestamp,
+)
 from taskmill.api.pod import PodTemplate
 from taskmill.api.reasons import Phase, Reason
 from taskmill.api.schema import Cel, Keywords
@@ -422,7 +429,7 @@ class TaskStatus(Model):
     last_skipped: SkippedTime | None = None
     """The latest time of the schedule at which nothing was started, and why."""
 
-    observed_generation: Annotated[int, Keywords({"minimum": 0})] | None = None
+    observed_generation: ObservedGeneration = None
     """The metadata.generation that this status is about."""
 
     conditions: Conditions | None = None

@@ -149,7 +149,8 @@ def deleted_while_running(seen: Seen) -> Finding | None:
     before = ended.finished_at is not None and ended.finished_at < pod.deleted_at
     if before and (ended.exit_code not in STOPPED_CODES or ended.reason == "OOMKilled"):
         return None
-    if ended.finished_at and ended.finished_at + A_MOMENT < pod.deleted_at:
+    since = pod.deleted_since
+    if ended.finished_at and since and ended.finished_at + A_MOMENT < since:
         return None
     told = f"pod {pod.name} was deleted while it ran; it ended with {words.outcome(ended)}"
     return _end(pod, Reason.DELETED, told)

@@ -7,7 +7,7 @@ shape is absent, because a strange pod must end in a sentence and never in an ex
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
@@ -92,7 +92,10 @@ class Pod:
     unready: Note | None
     """Ready=False: some container is not, or the node has fallen silent."""
     deleted_at: datetime | None
-    """When its deletion was asked for; the containers get their grace period from then on."""
+    """When its deletion was asked for, at the latest; the containers get their grace period from
+    then on."""
+    deleted_since: datetime | None
+    """The same at the earliest: another moment only where nothing but the end of it was seen."""
     grace_period: timedelta
     """Between SIGTERM and SIGKILL."""
     memory_limit: str
@@ -100,6 +103,8 @@ class Pod:
     deadline_seconds: int | None
     """spec.activeDeadlineSeconds; 1 once taskmill has asked the kubelet to stop it."""
     containers: tuple[Container, ...]
+    ended_first: bool = False
+    """Whether the task's container was seen ended before the deletion."""
 
     @property
     def main(self) -> Container | None:
@@ -124,7 +129,20 @@ class Pod:
         """Whether the task's container ended after the deletion, by the second: because of it."""
         ended = self.main.ended if self.main else None
         at = ended.finished_at if ended else None
-        return bool(at and self.deleted_at and at >= self.deleted_at)
+        return bool(at and self.deleted_at and at >= self.deleted_at and not self.ended_first)
+
+    def after(self, before: Pod | None) -> Pod:
+        """The pod with what only an earlier state of it told."""
+        if before is None or self.deleted_at is None:
+            return self
+        if before.deleted_at is not None:
+            return replace(
+                self,
+                deleted_at=before.deleted_at,
+                deleted_since=before.deleted_since,
+                ended_first=before.ended_first,
+            )
+        return replace(self, ended_first=bool(before.main and before.main.ended))
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +279,7 @@ def parse_pod(raw: Raw, *, step_label: str = "", attempt_label: str = "") -> Pod
     labels = _map(meta.get("labels"))
     conditions = _conditions(status)
     scheduled = _note(conditions, "PodScheduled", "True")
+    deleted_since, deleted_at = _deletion(meta, spec)
     return Pod(
         name=_text(meta, "name"),
         uid=_text(meta, "uid"),
@@ -276,7 +295,8 @@ def parse_pod(raw: Raw, *, step_label: str = "", attempt_label: str = "") -> Pod
         unscheduled=_note(conditions, "PodScheduled", "False"),
         disruption=_note(conditions, "DisruptionTarget", "True"),
         unready=_note(conditions, "Ready", "False"),
-        deleted_at=_deleted_at(meta, spec),
+        deleted_at=deleted_at,
+        deleted_since=deleted_since,
         grace_period=timedelta(
             seconds=min(max(0, _int(spec, "terminationGracePeriodSeconds") or 0), LONGEST_GRACE)
         ),
@@ -286,17 +306,21 @@ def parse_pod(raw: Raw, *, step_label: str = "", attempt_label: str = "") -> Pod
     )
 
 
-def _deleted_at(meta: Raw, spec: Raw) -> datetime | None:
-    """When the deletion was asked for: the timestamp is the end of the grace period."""
+def _deletion(meta: Raw, spec: Raw) -> tuple[datetime | None, datetime | None]:
+    """When the deletion was asked for, at the earliest and at the latest.
+
+    The timestamp is the end of the grace period. The kubelet's last word sets the period to 0 and
+    the timestamp to its own moment: of the time in between `Pod.after` knows more.
+    """
     until = _time(meta, "deletionTimestamp")
     if until is None:
-        return None
-    # At its very end the kubelet sets the period to 0, and the timestamp stays.
-    grace = _int(meta, "deletionGracePeriodSeconds") or _int(spec, "terminationGracePeriodSeconds")
+        return None, None
+    grace = _int(meta, "deletionGracePeriodSeconds")
     try:
-        return until - timedelta(seconds=grace or 0)
+        since = until - timedelta(seconds=grace or _int(spec, "terminationGracePeriodSeconds") or 0)
     except OverflowError:
-        return until
+        since = until
+    return since, until if grace == 0 else since
 
 
 def _containers(spec: Raw, status: Raw) -> Iterator[Container]:

@@ -21,6 +21,7 @@ from taskmill.kube.transport import JsonObject
 logger = logging.getLogger(__name__)
 _FIRST_DELAY, _LONGEST_DELAY = 0.2, 2.0  # what has been waited for is not to be told late
 _SHORT = 1.0  # a watch that ends sooner than this, without an event, counts as a failure
+_LARGEST = 10_000
 _LARGER = 10  # times as much in a page, when a list took longer than its place is remembered
 _TOLD_AFTER = 2  # failures in a row; a single one is any load balancer's habit
 
@@ -85,7 +86,7 @@ class ListWatch:
                 await self._watch(self._place or "")
             except ApiError as error:
                 if isinstance(error, Gone) and self._place is None:
-                    self._page *= _LARGER
+                    self._page = min(self._page * _LARGER, _LARGEST)
                 if isinstance(error, Gone | NotFound):
                     # The place is forgotten; or the kind was, and all of it with it.
                     self._place = None

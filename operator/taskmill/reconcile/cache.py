@@ -78,6 +78,11 @@ class _Children(Generic[C]):
         known = self._known.get(uid)
         return uid in self.gone or bool(known and known[0] >= version)
 
+    def known(self, uid: str) -> C | None:
+        """As it was seen last."""
+        known = self._known.get(uid)
+        return known[1] if known else None
+
     def observe(self, child: C, version: int) -> bool:
         """Take it in; whether it tells anything that was not known."""
         known = self._known.get(child.uid)
@@ -116,8 +121,10 @@ class Memory:
     """For what they were."""
     tried: Tried | None = None
     written_at: datetime | None = None
-    held_since: datetime | None = None
-    """Since when its status waits for a crowd."""
+    held_since: float | None = None
+    """Since when its status waits for a crowd, in the loop's time."""
+    turns: dict[str, float] = field(default_factory=dict)
+    """When its questions may be asked, by whom they are about, in the loop's time."""
     logged: tuple[str | None, str | None] | None = None
     """Phase and reason that the log has told of, or that were there when it was met first."""
 
@@ -308,7 +315,7 @@ class Cache:
             return None
         pod = parse_pod(raw, step_label=names.LABEL_STEP, attempt_label=names.LABEL_ATTEMPT)
         self._homes[uid] = key
-        return key if pods.observe(pod, version) else None
+        return key if pods.observe(pod.after(pods.known(uid)), version) else None
 
     def is_final(self, key: Key) -> bool:
         """Whether an execution has its verdict."""

@@ -21,11 +21,11 @@ class Gate:
         self._again = again
         self._waiting: dict[Key, None] = {}
         self._called: set[Key] = set()
-        """Those for whom a place is kept, as it were, until their pass is over."""
+        """Those for whom a place is kept until their pass is over."""
 
     def lines_up(self, key: Key) -> bool:
         """Whether there is no place, and the key, not known to wait, waits for one from now on."""
-        if self._free or key in self._waiting:
+        if self._has_place(key) or key in self._waiting:
             return False
         self._waiting[key] = None
         return True
@@ -33,8 +33,8 @@ class Gate:
     @contextmanager
     def place(self, key: Key) -> Iterator[None]:
         """A place for as long as this lasts. Raises `NoPlaceError`."""
-        if not self._free:
-            self._waiting[key] = None
+        if not self._has_place(key):
+            self._waiting.setdefault(key)
             raise NoPlaceError
         self._waiting.pop(key, None)
         self._called.discard(key)
@@ -50,6 +50,10 @@ class Gate:
         if key in self._called:
             self._called.discard(key)
             self._call()
+
+    def _has_place(self, key: Key) -> bool:
+        """Whether a place is free that is not kept for somebody else."""
+        return self._free > len(self._called - {key})
 
     def _call(self) -> None:
         while self._waiting and len(self._called) < self._free:

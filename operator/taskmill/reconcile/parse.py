@@ -1,12 +1,13 @@
 """Our two kinds, read once from the API's objects. What cannot be read says so in words."""
 
 from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from pydantic import BaseModel, ValidationError
 
-from taskmill.api.execution import TaskExecutionSpec, TaskExecutionStatus
+from taskmill.api.execution import Step, TaskExecutionSpec, TaskExecutionStatus
 from taskmill.api.meta import API_VERSION, parse_rfc3339
 from taskmill.api.task import TaskSpec, TaskStatus
 from taskmill.kube import codec
@@ -65,25 +66,40 @@ def _meta(raw: Raw) -> Meta:
     )
 
 
-_SPECS: WeakValueDictionary[tuple[type[BaseModel], bytes], BaseModel] = WeakValueDictionary()
-"""Those in use. The runs of a Task all say the same: each is kept once, and read once."""
+_STEPS: WeakValueDictionary[bytes, Step] = WeakValueDictionary()
+"""Those in use, by what they say. The runs of a Task share its steps: each is kept once, and read
+once."""
 
 
 def _spec(model: type[M], raw: Raw) -> tuple[M | None, str]:
     """A spec that an older or newer schema let pass may not be readable to us."""
     given = raw.get("spec") or {}
-    said = model, codec.encode(given)
-    known = _SPECS.get(said)
-    if isinstance(known, model):
-        return known, ""
     try:
-        spec = model.model_validate(given)
+        return model.model_validate(_shared(given)), ""
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in ("spec", *first["loc"]))
         return None, f"{where}: {first['msg']}"
-    _SPECS[said] = spec
-    return spec, ""
+
+
+def _shared(spec: Raw) -> Raw:
+    """The spec with the steps of its plan read; those that cannot be are left as they are."""
+    plan = spec.get("plan")
+    if not isinstance(plan, list):
+        return spec
+    return {**spec, "plan": [_step(one) for one in plan]}
+
+
+def _step(raw: Any) -> Any:
+    said = blake2b(codec.encode(raw), digest_size=16).digest() if isinstance(raw, dict) else b""
+    if (known := _STEPS.get(said)) is not None:
+        return known
+    try:
+        step = Step.model_validate(raw)
+    except ValidationError:
+        return raw
+    _STEPS[said] = step
+    return step
 
 
 def _status(model: type[M], raw: Raw) -> M:

@@ -55,7 +55,7 @@ from taskmill.reconcile.feed import ROLL_UP_IN, look_at_everything
 from taskmill.reconcile.gate import Gate, NoPlaceError
 from taskmill.reconcile.merge import merge_patch
 from taskmill.reconcile.outage import Outage
-from taskmill.reconcile.pace import AGAIN, Pace
+from taskmill.reconcile.pace import Pace
 from taskmill.reconcile.queue import WorkQueue
 from taskmill.reconcile.refusals import TRY_AGAIN, refused
 
@@ -91,8 +91,8 @@ ASK_AGAIN = 0.5
 """Seconds until a server that cannot list them is asked again."""
 HEARD_IN = 2.0
 """Seconds for the Events of one object."""
-DEAF = timedelta(seconds=5)
-"""How long nobody asks for Events after that."""
+DEAF = 3.0
+"""Seconds for which nobody asks for others of its namespace after that; a verdict waits longer."""
 ANSWERED_IN = timedelta(seconds=5)
 """How long a verdict waits for the Events that may explain it."""
 AFTER_ACTING = timedelta(seconds=0.1)
@@ -136,7 +136,8 @@ class Reconciler:
         self._outage = Outage(queue.add_in)
         self._creations = Gate(CREATIONS, queue.add)
         self._words, self._questions = Pace(), Pace()
-        self._deaf_until = datetime.min.replace(tzinfo=UTC)
+        self._deaf_until: dict[str, float] = {}
+        """By namespace, in the loop's time; a webhook or a store may be slow for one alone."""
         self._since = datetime.max.replace(tzinfo=UTC)
         """When this process began to lead."""
         self._read: set[str] = set()
@@ -231,14 +232,14 @@ class Reconciler:
             await self._perform(key, old.meta, decision.actions, now)
         except NoPlaceError:
             # Called when it is its turn; meanwhile its deadline counts all the same.
-            self._look_at(key, decision.look_at, now)
+            self._look_at(key, decision.look_at)
             raise
         looks = [decision.look_at]
         if decision.actions:
             # What they changed decides what is next. Not at once: should they change nothing,
             # that must not become a loop.
             looks.append(now + (AFTER_CREATING if self._made_all(key, decision) else AFTER_ACTING))
-        self._look_at(key, min(filter(None, looks), default=None), now)
+        self._look_at(key, min(filter(None, looks), default=None))
 
     def _made_all(self, key: Key, decision: Decision) -> bool:
         """Whether a Job was to be made, nothing else, and that was not refused."""
@@ -247,26 +248,35 @@ class Reconciler:
         made = isinstance(first, CreateJob) and first.body["metadata"]["name"] not in refused
         return made and not more
 
-    def _look_at(self, key: Key, at: datetime | None, now: datetime) -> None:
+    def _look_at(self, key: Key, at: datetime | None) -> None:
         if at:
-            # What is due already and changes nothing must not become a loop, either.
-            self._queue.add_in(key, max(at - now, AFTER_ACTING).total_seconds())
+            # What is due already and changes nothing must not become a loop, either. The pass may
+            # have taken its time: a deadline does not wait for that.
+            self._queue.add_in(key, max(at - self._clock(), AFTER_ACTING).total_seconds())
 
     def _paced(self, key: Key, decision: Decision, now: datetime) -> Decision:
         """Without what has to wait because there is a crowd."""
-        memory, status, looks = self._cache.memory(key), decision.status, [decision.look_at]
-        since, memory.held_since = memory.held_since or now, None
-        at = since + decision.patience
-        if status is not None and now < at and not self._words.allows(now):
+        memory, status = self._cache.memory(key), decision.status
+        time = asyncio.get_running_loop().time()
+        waits: list[float] = []
+        since, memory.held_since = memory.held_since or time, None
+        at = since + decision.patience.total_seconds()
+        if status is not None and time < at and not self._words.allows(time):
             memory.held_since, status = since, None
-            looks.append(at)
+            waits.append(at)
         patient = [a for a in decision.actions if isinstance(a, ReadEvents) and a.patient]
-        held = [action for action in patient if not self._questions.allows(now)]
-        if held:
-            looks.append(now + AGAIN)
-        if status is decision.status and not held:
+        turns, memory.turns = memory.turns, {}
+        held: list[Action] = []
+        for question in patient:
+            turn = turns.get(question.uid) or self._questions.turn(time)
+            if time < turn:
+                memory.turns[question.uid] = turn
+                held.append(question)
+                waits.append(turn)
+        if not waits:
             return decision
         actions = tuple(action for action in decision.actions if action not in held)
+        looks = [decision.look_at, now + timedelta(seconds=min(waits) - time)]
         look_at = min(filter(None, looks))
         return replace(decision, status=status, actions=actions, look_at=look_at)
 
@@ -641,7 +651,8 @@ class Reconciler:
 
         That the server is will be seen by the next write.
         """
-        if self._clock() < self._deaf_until:
+        began = asyncio.get_running_loop().time()
+        if began < self._deaf_until.get(key.namespace, began):
             return None
         try:
             async with asyncio.timeout(HEARD_IN):
@@ -653,7 +664,7 @@ class Reconciler:
         except TimeoutError:
             log.warning("%s: its Events cannot be read: no answer in %g s", key, HEARD_IN)
             # Whoever asks waits as long, and a plan may ask for each of its steps.
-            self._deaf_until = self._clock() + DEAF
+            self._deaf_until[key.namespace] = began + HEARD_IN + DEAF
             return None
         except ApiError as error:
             log.warning("%s: its Events cannot be read: %s", key, error)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from cluster.fixtures import namespace_on
+from cluster.flows import counts, flow_schema
 from cluster.handle import Handle
-from e2e.install import ACCOUNT, SYSTEM
+from e2e.install import OPERATOR
 from e2e.process import OperatorProcess
 from e2e.user import FINAL, GROUP, VERSION, User, execution, run_spec
 
@@ -17,48 +18,20 @@ FLOW = "taskmill-hostile"
 BUGS = re.compile(r"a bug|Traceback|telling (?:a change|the end) of|never retrieved")
 _ENTRY = re.compile(r"^(?=\d{4}-\d\d-\d\dT)", re.MULTILINE)
 BESIDE = "bystander"
-_COUNT = re.compile(
-    r"^apiserver_flowcontrol_dispatched_requests_total"
-    rf'\{{[^}}]*flow_schema="{FLOW}"[^}}]*\}} (\S+)',
-    re.MULTILINE,
-)
 
 
 @contextlib.contextmanager
 def counting(cluster: Handle) -> Iterator[Callable[[], int]]:
     """Have the server count what the operator asks, but for its Lease; how many there were."""
-    account = {"name": ACCOUNT, "namespace": SYSTEM}
-    rules = {"verbs": ["*"], "resources": ["*"], "namespaces": ["*"], "clusterScope": True}
-    cluster.apply(
-        {
-            "apiVersion": "flowcontrol.apiserver.k8s.io/v1",
-            "kind": "FlowSchema",
-            "metadata": {"name": FLOW},
-            "spec": {
-                # Before the one of test_writes.py, which is left as it was.
-                "matchingPrecedence": 499,
-                "priorityLevelConfiguration": {"name": "workload-low"},
-                "distinguisherMethod": {"type": "ByUser"},
-                "rules": [
-                    {
-                        "subjects": [{"kind": "ServiceAccount", "serviceAccount": account}],
-                        "resourceRules": [{**rules, "apiGroups": ["taskmill.dev", "batch", ""]}],
-                    }
-                ],
-            },
-        }
-    )
+    # Before the one of test_writes.py, which is left as it was.
+    schema = flow_schema(FLOW, OPERATOR, precedence=499, groups=("taskmill.dev", "batch", ""))
+    cluster.apply(schema)
     # The server remembers what was counted under this name before.
-    before = _requests(cluster)
+    before = counts(cluster).flows[FLOW]
     try:
-        yield lambda: _requests(cluster) - before
+        yield lambda: counts(cluster).flows[FLOW] - before
     finally:
         cluster.kubectl("delete", "flowschema", FLOW)
-
-
-def _requests(cluster: Handle) -> int:
-    metrics = cluster.kubectl("get", "--raw", "/metrics").stdout
-    return sum(int(float(count)) for count in _COUNT.findall(metrics))
 
 
 @dataclass(frozen=True)

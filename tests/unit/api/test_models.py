@@ -3,6 +3,7 @@
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from taskmill.api import meta
 from taskmill.api.execution import TaskExecution, TaskExecutionSpec, TaskExecutionStatus
 from taskmill.api.reasons import Phase, Reason
 from taskmill.api.task import WHAT_RUNS, RunSpec, Task, TaskSpec, TaskStatus, WhatRuns
@@ -249,3 +250,16 @@ def test_a_step_carries_nothing_that_only_a_task_has():
         "suspend", "history", "depends_on",
     }  # fmt: skip
     assert TaskExecutionSpec.model_validate({"plan": PLAN}).plan[0].task.image == "ubuntu:24.04"
+
+
+def test_what_is_kept_of_all_that_was_ever_read_has_a_bound():
+    known = dict(meta._SETS)
+    try:
+        meta._SETS.update({frozenset({str(n)}): {str(n)} for n in range(meta._SETS_KEPT)})
+        size = len(meta._SETS)
+        read = TaskSpec.model_validate({"image": "x", "rerun": "1", "suspend": True})
+        assert read.model_fields_set == {"image", "rerun", "suspend"}
+        assert len(meta._SETS) == size
+    finally:
+        meta._SETS.clear()
+        meta._SETS.update(known)

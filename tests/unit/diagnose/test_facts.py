@@ -160,10 +160,23 @@ def test_a_pod_was_deleted_before_its_grace_period(grace, since):
     assert built.facts.deleted_at == at(since)
 
 
-def test_at_the_very_end_of_a_deletion_its_grace_period_is_the_pods():
-    built = pod().grace(30).deleted(40)
-    built.raw["metadata"]["deletionGracePeriodSeconds"] = 0
-    assert built.facts.deleted_at == at(10)
+def test_the_kubelets_last_word_makes_no_deletion_earlier_or_later():
+    built = pod().grace(30).deleted(5, grace=30)
+    asked, last_word = built.facts, built.deleted(9).facts
+    assert last_word.deleted_at == at(9)
+    assert last_word.after(asked).deleted_at == at(5)
+    assert last_word.after(None).deleted_at == at(9)
+
+
+@pytest.mark.parametrize("seen_before", [True, False])
+def test_an_end_that_was_seen_before_the_deletion_is_no_consequence_of_it(seen_before):
+    """Both in one second: only who saw it knows."""
+    built = pod().exited(0, start=1, end=2)
+    before = built.facts if seen_before else pod().running(1).facts
+    taken = built.deleted(2, grace=30).facts.after(before)
+    assert taken.ended_after_deletion == (not seen_before)
+    again = built.deleted(3).facts.after(taken)
+    assert (again.ended_after_deletion, again.deleted_at) == (not seen_before, at(2))
 
 
 def test_a_job_that_is_about_to_fail_says_so_and_is_not_finished():

@@ -79,7 +79,7 @@ class Replay:
         elif kind == "Job":
             self.jobs[uid] = parse_job(raw, **LABELS)
         elif kind == "Pod":
-            self.pods[uid] = parse_pod(raw, **LABELS)
+            self.pods[uid] = parse_pod(raw, **LABELS).after(self.pods.get(uid))
 
     def events(self, about):
         raws = [r for (kind, _), r in self.raw.items() if kind == "Event"]

@@ -1,6 +1,7 @@
 """Plans of several steps: what starts when, what ends with what, and what is written of it."""
 
 import json
+from datetime import timedelta
 from math import ceil
 
 import pytest
@@ -285,9 +286,14 @@ def test_a_suspension_does_not_take_back_what_others_were_built_upon():
             mesh.status(phase="Running", steps=running), below, ended, job_of("b"), asked=()
         )
         decision = decide(seen, at(6))
+        # Until its success is stored, its Job is all that proves it.
+        assert not [one for one in decision.actions if isinstance(one, DeleteJob)]
+        assert [one.phase for one in decision.status.steps][:1] == [Phase.SUCCEEDED]
+        assert decision.patience == timedelta()
+        stored = mesh.status(**decision.status.to_api())
+        decision = decide(world(stored, below, ended, job_of("b"), asked=()), at(6))
         deleted = [one.uid for one in decision.actions if isinstance(one, DeleteJob)]
         assert deleted == ["job-a-1"]
-        assert [one.phase for one in decision.status.steps][:1] == [Phase.SUCCEEDED]
 
 
 def test_a_job_that_was_resumed_is_limited_to_what_the_deadline_leaves_now():

@@ -352,5 +352,6 @@ def test_the_memory_of_a_process_has_only_what_a_pass_sees():
         "tried",
         "written_at",
         "held_since",
+        "turns",
         "logged",
     }

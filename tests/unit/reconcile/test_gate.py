@@ -69,3 +69,28 @@ def test_who_got_in_by_itself_is_not_called_again():
     with gate.place(key("b")):
         pass
     assert called == []
+
+
+def test_nobody_takes_the_place_of_who_was_called():
+    called = []
+    gate = Gate(1, called.append)
+    with gate.place(key("a")):
+        for name in ("old", "next"):
+            assert gate.lines_up(key(name))
+    assert called == [key("old")]
+    assert gate.lines_up(key("new"))
+    with pytest.raises(NoPlaceError), gate.place(key("newer")):
+        pass
+    with gate.place(key("old")):
+        assert called == [key("old")]
+    assert called == [key("old"), key("next")]
+
+
+def test_who_comes_twice_without_finding_a_place_keeps_its_own_in_the_line():
+    called = []
+    gate = Gate(1, called.append)
+    with gate.place(key("a")):
+        for name in ("b", "c", "b"):
+            with pytest.raises(NoPlaceError), gate.place(key(name)):
+                pass
+    assert called == [key("b")]

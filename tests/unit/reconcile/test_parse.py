@@ -119,3 +119,20 @@ def test_an_unchanged_generation_is_not_read_again():
 @pytest.mark.parametrize("built", [task(uid="another"), task().generation(2)])
 def test_another_generation_or_object_is_read_again(built):
     assert parse_task(built.spec(image="b:1").raw, task().facts).spec.image == "b:1"
+
+
+def test_the_runs_of_a_task_share_its_steps_whatever_else_they_say():
+    def run(name, seconds):
+        built = execution(name, uid=name).deadline(seconds)
+        return built.runs(script="x" * 100, env=[{"name": "A", "value": "b"}]).facts.spec.plan[0]
+
+    first, second = run("run-1", 60), run("run-2", 61)
+    assert first is second
+    other = execution().runs(script="y" * 100).facts.spec.plan[0]
+    assert other is not first
+
+
+def test_a_step_that_cannot_be_read_says_where():
+    broken = execution().runs(image=7).facts
+    assert broken.spec is None
+    assert broken.invalid.startswith("spec.plan.0.task.image: ")

@@ -174,7 +174,9 @@ def _wait(world: ExecutionWorld, reason: Reason, waits: str, now: datetime) -> D
         return Decision(None, (), deadline)
     if old.phase and world.written_at and now < (at := world.written_at + WORDS_APART):
         return Decision(None, (), min(at, deadline))
-    return Decision(status, (), deadline, patience=START_PATIENCE)
+    # Who has waited for a slot is known by its being told.
+    patience = timedelta() if reason is Reason.WAITING_FOR_SLOT else START_PATIENCE
+    return Decision(status, (), deadline, patience=patience)
 
 
 # -- what is written, and when --------------------------------------------------------------------

@@ -57,8 +57,11 @@ def leftovers(
         # A Job that is suspended makes another one for each pod it took away.
         over = job.finished or (not job.suspended and any(_is_over(world, pod) for pod in pods))
         due_at = later(_ended_at(world, now), world.limits.job_retention) if final else None
-        by_us = reasons.get((job.step, job.attempt)) in BY_OUR_HAND
-        if not over or by_us or (due_at and now >= due_at):
+        attempt = (job.step, job.attempt)
+        # Until the end of the attempt is stored, its Job is all that proves it.
+        told = final or attempt in reasons or job.attempt < latest.get(job.step, 1)
+        by_us = reasons.get(attempt) in BY_OUR_HAND
+        if (told and not over) or by_us or (due_at and now >= due_at):
             actions.append(DeleteJob(job.name, job.uid))
             continue
         if due_at:

@@ -403,8 +403,10 @@ def _ended(
         why = Ending(Reason.INVALID_TASK, f"step {step.id}: {wrong}", at)
         return _failed(this, attempt, known, why, failing=failing)
     status = _status(attempt, known, phase=Phase.SUCCEEDED, output=outputs.parse(message) or None)
-    # Stored before anything is made of it: together outputs are limited, and judged only once.
-    return Standing(step, status, attempt, must=bool(status.output))
+    # Stored before anything is made of it: together outputs are limited, and judged only once; a
+    # Job that is suspended would run again, and goes once its success is stored.
+    must = bool(status.output) or bool(attempt.job and attempt.job.suspended)
+    return Standing(step, status, attempt, must=must)
 
 
 def _failed(
