@@ -297,6 +297,17 @@ async def test_a_list_comes_in_pages_and_starts_over_when_its_place_expires(clie
     assert [r.query.get("limit") for r in server.requests] == ["2", "2", None]
 
 
+async def test_of_many_objects_more_come_in_a_page(client, server):
+    """A page costs the server as much as there is behind it."""
+    for name in range(400):
+        server.put("jobs", f"j{name:03}")
+    items, _ = await client.list(JOBS, "ns", limit=4)
+    assert len({item["metadata"]["name"] for item in items}) == 400
+    limits = [int(request.query["limit"]) for request in server.requests]
+    assert limits == sorted(limits)
+    assert (limits[0], limits[-1]) == (4, 19)
+
+
 async def test_an_expired_version_to_list_at_is_gone(client, server):
     server.script = [("list", refuse(410, "Expired"))] * 2
     with pytest.raises(errors.Gone):

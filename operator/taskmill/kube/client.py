@@ -31,6 +31,9 @@ _WATCH_SILENCE = 75.0
 
 PAGE = 100
 """Objects listed at a time: what is read at once is what a list takes of memory, for good."""
+_PAGES = 20
+_LARGEST_PAGE = 2000
+"""A page costs the server as much as there is behind it: of many objects, more come at a time."""
 
 
 class KubeClient:
@@ -97,17 +100,23 @@ class KubeClient:
         resource_version: str | None = None,
         limit: int = PAGE,
     ) -> AsyncGenerator[tuple[Objects, str], None]:
-        """The same page by page, never all in memory; Gone when that took too long to go on."""
+        """The same page by page, never all in memory; Gone when that took too long to go on.
+
+        `limit` is that of the first pages.
+        """
         params = _selectors(label_selector, field_selector)
-        if limit:
-            params["limit"] = str(limit)
         place = {} if resource_version is None else {"resourceVersion": resource_version}
+        seen = 0
         while True:
+            if limit:
+                params["limit"] = str(max(limit, min(seen // _PAGES, _LARGEST_PAGE)))
             page = await self._transport.json(
                 Call("list", "GET", resource, resource.path(namespace), params | place)
             )
             meta = page.get("metadata") or {}
-            yield page.get("items") or [], str(meta.get("resourceVersion") or "")
+            items = page.get("items") or []
+            seen += len(items)
+            yield items, str(meta.get("resourceVersion") or "")
             if not meta.get("continue"):
                 return
             place = {"continue": meta["continue"]}
