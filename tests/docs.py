@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import argo_cd
+import fields
 from taskmill.api.reasons import REASONS, Payer
 from taskmill.diagnose.causes import CAUSES
 
@@ -75,6 +76,7 @@ lines are cut.)
 def pages() -> dict[Path, str]:
     """Every generated page with its text."""
     return {
+        ROOT / "docs" / "fields.md": fields.page(),
         ROOT / "docs" / "reasons.md": _reasons(),
         ROOT / "docs" / "failures.md": _failures(),
         argo_cd.PATCH: argo_cd.patch(),
