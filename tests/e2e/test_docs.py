@@ -6,6 +6,7 @@ import pytest
 
 from docs import examples
 from e2e.user import User, task
+from taskmill.api.meta import rfc3339
 
 pytestmark = pytest.mark.cluster
 
@@ -17,7 +18,7 @@ def test_the_api_server_takes_every_example(user: User) -> None:
     answers = {
         where: user.kubectl(
             *("create", "--dry-run=server", "--validate=strict", "-o", "name", "-f", "-"),
-            stdin=json.dumps(shown),
+            stdin=json.dumps(shown, default=rfc3339),
             check=False,
         )
         for where, shown in EXAMPLES.items()
