@@ -38,6 +38,9 @@ mutants: setup ## Count how many small changes of plan/ and diagnose/ the unit t
 docs: setup ## Write the generated pages of docs/
 	@PYTHONPATH=tests $(BIN)/python -m docs
 
+site: setup ## Build docs/ as a website into dist/site; it needs no network to be read
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet -f docs/.mkdocs/mkdocs.yml
+
 cluster: setup ## Start a Kubernetes on this machine (as root)
 	@$(CLUSTER) up --install
 
@@ -71,4 +74,4 @@ setup: .venv/.installed
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-.PHONY: help demo test check unit faults crds record mutants docs cluster status cluster-down bench soak lock setup
+.PHONY: help demo test check unit faults crds record mutants docs site cluster status cluster-down bench soak lock setup

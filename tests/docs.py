@@ -69,8 +69,8 @@ REASONS_HEAD = """\
 # Every reason
 
 `status.reason` of a TaskExecution, while it waits or once it has ended, is one of these words. When
-two could be said, the upper one is. At the end of a clock (`queueTimeout`, `startTimeout`) the known
-cause is the reason. *Paid by*: whose count of attempts pays for another one. Nothing says
+two could be said, the upper one is. At the end of a clock (`queueTimeout`, `startTimeout`) the
+known cause is the reason. *Paid by*: whose count of attempts pays for another one. Nothing says
 `ArtifactFailed`, `DependencyFailed`, `Skipped` or `InternalError` yet.
 A Task's own conditions also have the phase of its run, or `Idle`, as their reason.
 
