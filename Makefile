@@ -39,7 +39,7 @@ docs: setup ## Write the generated pages of docs/
 	@PYTHONPATH=tests $(BIN)/python -m docs
 
 site: setup ## Build docs/ as a website into dist/site; it needs no network to be read
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet -f docs/.mkdocs/mkdocs.yml
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -f docs/.mkdocs/mkdocs.yml
 
 cluster: setup ## Start a Kubernetes on this machine (as root)
 	@$(CLUSTER) up --install

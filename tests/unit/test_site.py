@@ -17,6 +17,7 @@ CONFIG = ROOT / "docs" / ".mkdocs" / "mkdocs.yml"
 LOADED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "object": "data"}
 """Elements that a browser fetches something for; `link` depends on its `rel`."""
 FETCHED_RELS = {"stylesheet", "icon", "preload", "modulepreload", "preconnect", "dns-prefetch"}
+README_LINK = re.compile(r"\]\(([^)#:]+)(?:#([^)]+))?\)")
 STYLE_URL = re.compile(r"""(?:url\(|@import)\s*["']?\s*(?:https?:)?//""")
 
 
@@ -47,7 +48,8 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("site")
-    build = ("-m", "mkdocs", "build", "--strict", "--quiet", "-f", str(CONFIG), "-d", str(out))
+    # Not --quiet: with it, warnings do not count.
+    build = ("-m", "mkdocs", "build", "--strict", "-f", str(CONFIG), "-d", str(out))
     done = subprocess.run(
         [sys.executable, *build], capture_output=True, text=True, timeout=60, check=False
     )
@@ -82,6 +84,16 @@ def _dead(pages: dict[Path, Page]) -> Iterator[str]:
                 yield f"{path.name}: {link}: no such page"
             elif anchor and target in pages and anchor not in pages[target].ids:
                 yield f"{path.name}: {link}: no such heading"
+
+
+def test_every_link_of_the_readme_leads_somewhere(pages: dict[Path, Page], site: Path) -> None:
+    links = README_LINK.findall((ROOT / "README.md").read_text())
+    assert links
+    assert [path for path, _ in links if not (ROOT / path).exists()] == []
+    for path, anchor in links:
+        if anchor:
+            page = site / Path(path).relative_to("docs").with_suffix(".html")
+            assert anchor in pages[page].ids, f"{path}#{anchor}"
 
 
 def test_no_page_loads_anything_from_elsewhere(pages: dict[Path, Page], site: Path) -> None:
