@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import argo_cd
 import yaml
 
+import argo_cd
 import fields
 from taskmill.api.meta import GROUP
 from taskmill.api.reasons import REASONS, Payer, Reason
