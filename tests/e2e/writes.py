@@ -8,9 +8,8 @@ from cluster.handle import Handle
 from e2e.install import OPERATOR
 from e2e.user import User
 
-# FlowSchemas; of the reads, those about runs.
-_WRITES, _READS = "taskmill-operator-writes", "taskmill-operator-reads"
-_ABOUT_RUNS = ("taskexecutions", "jobs", "pods", "pods/log", "events")
+_WRITES, _READS, _ASKS = (f"taskmill-operator-{kind}" for kind in ("writes", "reads", "asks"))
+_ABOUT_RUNS = ("taskexecutions", "jobs", "pods", "pods/log")
 _GROUPS = ("taskmill.dev", "batch", "")  # all but that of its Lease
 OURS = {
     "POST taskexecutions",
@@ -27,23 +26,26 @@ def separate(cluster: Handle) -> None:
     reads = ("get", "list")
     cluster.apply(
         flow_schema(_WRITES, OPERATOR, precedence=500, verbs=writes, groups=_GROUPS),
-        flow_schema(
-            _READS,
-            OPERATOR,
-            precedence=500,
-            verbs=reads,
-            groups=_GROUPS,
-            resources=_ABOUT_RUNS,
+        *(
+            flow_schema(
+                name,
+                OPERATOR,
+                precedence=500,
+                verbs=reads,
+                groups=_GROUPS,
+                resources=resources,
+            )
+            for name, resources in ((_READS, _ABOUT_RUNS), (_ASKS, ("events",)))
         ),
     )
 
 
 def counted(cluster: Handle) -> Counter[str]:
-    """Requests so far: `all` of the operator's writes, those of `OURS` by verb and resource, and
-    its `reads`."""
+    """Requests so far: `all` of the operator's writes, those of `OURS` by verb and resource, its
+    `reads` about runs, and how often it `asks` for Events."""
     found = counts(cluster)
     told = Counter({what: count for what, count in found.all.items() if what in OURS})
-    told.update(all=found.flows[_WRITES], reads=found.flows[_READS])
+    told.update(all=found.flows[_WRITES], reads=found.flows[_READS], asks=found.flows[_ASKS])
     return told
 
 

@@ -36,6 +36,8 @@ END = 300.0
 """All is long quiet by then: no deadline is later than 80 s after the storm, and what is retired
 goes two minutes after its verdict. Nearly always it is quiet sooner, and over."""
 LOOK_EVERY = 5.0
+CROWDED = 1 / 3
+"""Share of histories in which nothing that may wait is told before it must be."""
 PATIENT = 0.1
 """Share of the histories that wait for retirement, too."""
 STEP = {"gracePeriod": "3s"}
@@ -118,6 +120,7 @@ class History:
         self.dice = random.Random(f"{seed} people")
         self.network = random.Random(f"{seed} network")
         self.nodes = random.Random(f"{seed} cluster")
+        self.crowded = random.Random(f"{seed} crowd").random() < CROWDED
         self.oracle: Oracle | None = None
 
     async def main(self) -> None:
@@ -130,7 +133,8 @@ class History:
         self.see.on_broken = self._fail
         self.failure: asyncio.Future[None] = running.create_future()
         self.replicas = [
-            Replica(self.place, name) for name in ("a", "b")[: self.dice.choice((1, 2, 2))]
+            Replica(self.place, name, crowded=self.crowded)
+            for name in ("a", "b")[: self.dice.choice((1, 2, 2))]
         ]
         for replica in self.replicas:
             self.at(self.dice.uniform(0, 2), replica.start)

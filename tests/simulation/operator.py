@@ -15,17 +15,30 @@ from taskmill.plan.world import Limits
 from taskmill.reconcile.cache import Key, Kind
 from taskmill.reconcile.engine import Engine
 from taskmill.reconcile.feed import Feed
+from taskmill.reconcile.pace import Pace
 
 SYSTEM = "taskmill-system"
 LIMITS = Limits(timeout=timedelta(seconds=90), job_retention=timedelta(minutes=2))
 
 
+class Crowd(Pace):
+    """As if hundreds of others had something to tell: what may wait waits as long as it may."""
+
+    def allows(self, now: float) -> bool:
+        del now
+        return False
+
+    def turn(self, now: float) -> float:
+        return now + 2.0
+
+
 class Replica:
     """One operator that is started, killed, started again."""
 
-    def __init__(self, place: Place, identity: str) -> None:
+    def __init__(self, place: Place, identity: str, *, crowded: bool) -> None:
         self._place = place
         self.identity = identity
+        self._crowded = crowded
         self._starts = 0
         self.process: Process | None = None
         self._past: list[Process] = []
@@ -68,6 +81,8 @@ class Replica:
             limits=LIMITS,
             clock=self._place.api.now,
         )
+        if self._crowded:
+            works._reconciler._words = works._reconciler._questions = Crowd()
         async with asyncio.TaskGroup() as group:
             for work in works.works():
                 group.create_task(work)
