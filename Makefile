@@ -56,10 +56,19 @@ bench: setup ## Throughput, latencies, writes, CPU and memory, on clusters of it
 soak: setup ## Run a mix of everything for half an hour; nothing of the operator may grow
 	@PYTHONPATH=tests $(BIN)/python -m soak
 
+image: setup ## The operator's image as an archive in dist/, without an engine or a registry
+	@PYTHONPATH=tests $(BIN)/python -m image build
+
+LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-annotate --custom-compile-command "make lock" --quiet
+
 lock: setup ## Pin the newest allowed dependencies
-	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
-		--generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" \
-		--quiet --output-file requirements.lock
+	$(LOCK) pyproject.toml --extra dev --upgrade --output-file requirements.lock
+	$(LOCK) pyproject.toml --constraints requirements.lock --output-file operator/requirements.lock
+	echo hatchling | $(LOCK) - --constraints requirements.lock --output-file operator/build.lock
+
+image-lock: setup ## Pin today's Debian packages for the image
+	@PYTHONPATH=tests $(BIN)/python -m image lock
 
 setup: .venv/.installed
 
@@ -74,4 +83,4 @@ setup: .venv/.installed
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-.PHONY: help demo test check unit faults crds record mutants docs site cluster status cluster-down bench soak lock setup
+.PHONY: help demo test check unit faults crds record mutants docs site cluster status cluster-down bench soak image lock image-lock setup

@@ -50,6 +50,18 @@ class FileTree:
     def add(self, path: str, content: bytes | str, mode: int = 0o644) -> None:
         self.files[path] = (content.encode() if isinstance(content, str) else content, mode)
 
+    def unpack(self, root: Path) -> None:
+        """The files and links below a folder of this machine."""
+        for path, target in self.links.items():
+            link = root / path.lstrip("/")
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(target)
+        for path, (content, mode) in self.files.items():
+            file = root / path.lstrip("/")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+            file.chmod(mode)
+
     def layer(self) -> bytes:
         """The layer as a tar archive, in the order in which it can be unpacked."""
         folders = {"/tmp": 0o1777, "/dev": 0o755, "/proc": 0o755, "/sys": 0o755} | self.folders
@@ -80,7 +92,11 @@ def _entry(path: str, kind: bytes, mode: int) -> tarfile.TarInfo:
 
 @dataclass(frozen=True)
 class Image:
-    """One image with one layer, under one or more full names (`docker.io/library/x:1`)."""
+    """One image under one or more full names (`docker.io/library/x:1`).
+
+    Its layers are those `below`, if any, and `tree`. `details` are what else its configuration
+    says, spelled as there.
+    """
 
     names: tuple[str, ...]
     tree: FileTree
@@ -88,10 +104,11 @@ class Image:
     environment: Mapping[str, str] = field(
         default_factory=lambda: {"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
     )
+    below: tuple[bytes, ...] = ()
+    details: Mapping[str, object] = field(default_factory=dict)
 
     def write(self, archive: Path) -> Path:
-        layer = self.tree.layer()
-        digest = hashlib.sha256(layer).hexdigest()
+        layers = {hashlib.sha256(one).hexdigest(): one for one in (*self.below, self.tree.layer())}
         config = json.dumps(
             {
                 "architecture": _ARCHITECTURES[platform.machine()],
@@ -100,8 +117,9 @@ class Image:
                 "config": {
                     "Cmd": list(self.command),
                     "Env": [f"{name}={value}" for name, value in self.environment.items()],
+                    **self.details,
                 },
-                "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
+                "rootfs": {"type": "layers", "diff_ids": [f"sha256:{one}" for one in layers]},
             },
             sort_keys=True,
         ).encode()
@@ -110,12 +128,12 @@ class Image:
             {
                 "Config": config_name,
                 "RepoTags": list(self.names),
-                "Layers": [f"{digest}/layer.tar"],
+                "Layers": [f"{digest}/layer.tar" for digest in layers],
             }
         ]
         members = {
             config_name: config,
-            f"{digest}/layer.tar": layer,
+            **{f"{digest}/layer.tar": layer for digest, layer in layers.items()},
             "manifest.json": json.dumps(index).encode(),
         }
         with tarfile.open(archive, "w", format=tarfile.GNU_FORMAT) as tar:
