@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -54,6 +54,7 @@ async def run(settings: Settings, credentials: Credentials) -> None:
             client,
             await stack.enter_async_context(KubeClient(credentials)),
             namespace=settings.namespace,
+            namespaces=settings.namespaces,
             identity=settings.identity,
             limits=settings.limits,
         )
@@ -67,7 +68,9 @@ async def run(settings: Settings, credentials: Credentials) -> None:
             port = await stack.enter_async_context(health.serve(settings.health_address, *checks))
             log.info("health is told on port %d", port)
         works = [asyncio.create_task(work) for work in engine.works()]
-        watching = asyncio.create_task(_keep_watching(engine, credentials, told, watched))
+        watching = asyncio.create_task(
+            _keep_watching(engine, credentials, settings.namespaces, told, watched)
+        )
         ended = await _first_ended(told, *works, watching)
         told.set()
         _end_at_latest(1 if ended else 0)
@@ -87,7 +90,11 @@ def _listen(told: asyncio.Event) -> None:
 
 
 async def _keep_watching(
-    engine: Engine, credentials: Credentials, told: asyncio.Event, begun: asyncio.Event
+    engine: Engine,
+    credentials: Credentials,
+    namespaces: Sequence[str],
+    told: asyncio.Event,
+    begun: asyncio.Event,
 ) -> None:
     """Have Tasks watched; `begun` is set while they are."""
     await engine.filled.wait()
@@ -99,6 +106,7 @@ async def _keep_watching(
             await watch_tasks(
                 feed=engine.feed,
                 credentials=credentials,
+                namespaces=namespaces,
                 begun=begun,
                 took_signals=lambda: _listen(told),
             )

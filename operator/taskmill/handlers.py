@@ -8,7 +8,7 @@ they are watched by `kube/listwatch.py`.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import kopf
@@ -69,19 +69,25 @@ async def watch_tasks(
     *,
     feed: Feed,
     credentials: Credentials,
+    namespaces: Sequence[str],
     begun: asyncio.Event,
     took_signals: Callable[[], None],
 ) -> None:
-    """Tell `feed` of Tasks, until cancelled; `begun` is set while that goes on.
+    """Tell `feed` of Tasks in these namespaces (none: in all), until cancelled.
 
-    Kopf looks for the kind once: it must exist by now. `took_signals` is called when Kopf has
-    just put its own handlers of SIGTERM and SIGINT in the place of all others. Raises what ended
-    Kopf: an answer it takes for fatal, such as 410 or 404 to a watch.
+    `begun` is set while that goes on. Kopf looks for the kind once: it must exist by now.
+    `took_signals` is called when Kopf has just put its own handlers of SIGTERM and SIGINT in the
+    place of all others. Raises what ended Kopf: an answer it takes for fatal, such as 410 or 404
+    to a watch.
     """
     registry = kopf.OperatorRegistry()
     _register(registry, feed=feed, credentials=credentials)
     tasks = await kopf.spawn_tasks(
-        registry=registry, settings=_settings(), clusterwide=True, ready_flag=begun
+        registry=registry,
+        settings=_settings(),
+        clusterwide=not namespaces,
+        namespaces=namespaces,
+        ready_flag=begun,
     )
     took_signals()
     try:

@@ -1,6 +1,7 @@
 """The operator's settings: read once from the environment, validated, free of secrets."""
 
 import os
+import re
 import socket
 import uuid
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ LEAST_RETENTION = timedelta(minutes=2)
 """A Job's name is what a late duplicate of its creation runs into."""
 
 LAST_PORT = 65535
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 
 
 class SettingsError(ValueError):
@@ -39,6 +41,8 @@ class Settings:
 
     namespace: str
     """Where the operator's Lease lives."""
+    namespaces: tuple[str, ...]
+    """Where it looks for Tasks and runs; empty: everywhere."""
     identity: str
     """Who holds the Lease. A restarted process of the same identity takes over at once, so it must
     differ between processes that may run at the same time; the manifests give the pod's uid."""
@@ -60,6 +64,7 @@ class Settings:
             raise SettingsError(f"{PREFIX}JOB_RETENTION must be at least 2m")
         return cls(
             namespace=env.get(f"{PREFIX}NAMESPACE") or namespace or "taskmill-system",
+            namespaces=_namespaces(env, "NAMESPACES"),
             identity=env.get(f"{PREFIX}IDENTITY") or f"{socket.gethostname()}-{uuid.uuid4()}",
             limits=Limits(
                 timeout=_duration(env, "TIMEOUT", DEFAULT_TIMEOUT),
@@ -84,6 +89,18 @@ def _duration(env: Mapping[str, str], name: str, default: timedelta) -> timedelt
     if not value:
         raise SettingsError(f"{PREFIX}{name} must be longer than 0s")
     return value
+
+
+def _namespaces(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    names = [part.strip() for part in env.get(PREFIX + name, "").split(",")]
+    given = tuple(dict.fromkeys(filter(None, names)))
+    for one in given:
+        if not _NAMESPACE.fullmatch(one):
+            raise SettingsError(
+                f"{PREFIX}{name}: {one!r} is no name of a namespace; "
+                "names are given in full, with commas between them"
+            )
+    return given
 
 
 def _address(env: Mapping[str, str], name: str) -> Address | None:

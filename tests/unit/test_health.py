@@ -79,8 +79,15 @@ class Silent:
         }
 
 
-def engine_of(client):
-    return Engine(client, client, namespace="system", identity="me", limits=Limits())
+def engine_of(client, *namespaces):
+    return Engine(
+        client,
+        client,
+        namespace="system",
+        namespaces=namespaces,
+        identity="me",
+        limits=Limits(),
+    )
 
 
 def test_a_replica_that_stands_by_is_ready_until_a_watch_falls_silent():
@@ -94,6 +101,38 @@ def test_a_replica_that_stands_by_is_ready_until_a_watch_falls_silent():
         assert (
             made.trouble() == "the watch of taskexecutions.taskmill.dev has been silent for 151 s"
         )
+        for work in works:
+            work.cancel()
+        await asyncio.wait(works)
+
+    run_virtually(main())
+
+
+class Noting(Silent):
+    """Notes where it was asked for what."""
+
+    def __init__(self):
+        self.asked = set()
+
+    async def pages(self, resource, namespace=None, **_):
+        self.asked.add((resource.plural, namespace))
+        yield [], "1"
+
+    async def list(self, resource, namespace=None, **_):
+        self.asked.add((resource.plural, namespace))
+        return [], "1"
+
+
+@pytest.mark.parametrize("namespaces", [(), ("team-a", "team-b")])
+def test_it_looks_into_the_namespaces_it_was_given_or_into_all_at_once(namespaces):
+    async def main():
+        client = Noting()
+        made = engine_of(client, *namespaces)
+        works = [asyncio.create_task(work) for work in made.works()]
+        await asyncio.sleep(1)
+        assert made.filled.is_set()
+        kinds = ("tasks", "taskexecutions", "jobs", "pods")
+        assert client.asked == {(kind, one) for kind in kinds for one in namespaces or (None,)}
         for work in works:
             work.cancel()
         await asyncio.wait(works)

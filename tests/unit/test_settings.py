@@ -11,6 +11,7 @@ from taskmill.settings import Address, Settings, SettingsError
 def test_without_any_variable_everything_has_a_value():
     settings = Settings.from_environment({})
     assert settings.namespace == "taskmill-system"
+    assert settings.namespaces == ()
     assert (settings.log_level, settings.log_format) == ("INFO", "text")
     assert settings.health_address is None
     assert settings.limits == Limits(
@@ -22,6 +23,7 @@ def test_every_variable_is_taken():
     settings = Settings.from_environment(
         {
             "TASKMILL_NAMESPACE": "ops",
+            "TASKMILL_NAMESPACES": "team-a, team-b,team-a,",
             "TASKMILL_IDENTITY": "pod-uid",
             "TASKMILL_JOB_RETENTION": "2m",
             "TASKMILL_TIMEOUT": "1h30m",
@@ -34,6 +36,7 @@ def test_every_variable_is_taken():
     )
     assert settings == Settings(
         namespace="ops",
+        namespaces=("team-a", "team-b"),
         identity="pod-uid",
         limits=Limits(timedelta(minutes=90), timedelta(minutes=2), True, False),
         log_level="DEBUG",
@@ -77,6 +80,8 @@ def test_what_is_no_address_is_refused(given):
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
+        ("NAMESPACES", "a,team-*", "TASKMILL_NAMESPACES: 'team-*' is no name of a namespace; "),
+        ("NAMESPACES", "a b", "TASKMILL_NAMESPACES: 'a b' is no name of a namespace; "),
         ("TIMEOUT", "1 day", "TASKMILL_TIMEOUT: not a duration such as 30s, 10m or 1h30m: '1 day'"),
         ("TIMEOUT", "0s", "TASKMILL_TIMEOUT must be longer than 0s"),
         ("JOB_RETENTION", "119s", "TASKMILL_JOB_RETENTION must be at least 2m"),

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -31,15 +31,17 @@ LEASE = "taskmill-operator"
 class Engine:
     """Belongs to the running event loop. Whoever watches Tasks tells `feed`.
 
+    It looks at `namespaces`, or at all where none is named; its Lease is in `namespace`.
     `lease_client` is one of its own: renewals must not wait behind anybody's request.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what it is put together from)
         self,
         client: KubeClient,
         lease_client: KubeClient,
         *,
         namespace: str,
+        namespaces: Sequence[str] = (),
         identity: str,
         limits: Limits,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -66,28 +68,11 @@ class Engine:
             is_leading=lambda: self._elector.is_leader,
             clock=clock,
         )
-        self._sync = Resync(client, cache, self.feed, queue)
-        self._watches = (
-            ListWatch(
-                client,
-                EXECUTIONS,
-                on_change=self.feed.execution,
-                on_gone=self.feed.execution_gone,
-            ),
-            ListWatch(
-                client,
-                JOBS,
-                label_selector=LABEL_EXECUTION_UID,
-                on_change=self.feed.job,
-                on_gone=self.feed.job_gone,
-            ),
-            ListWatch(
-                client,
-                PODS,
-                label_selector=LABEL_EXECUTION_UID,
-                on_change=self.feed.pod,
-                on_gone=self.feed.pod_gone,
-            ),
+        self._sync = Resync(client, cache, self.feed, queue, namespaces=namespaces)
+        self._watches = tuple(
+            watch
+            for watched in namespaces or (None,)
+            for watch in _watches(client, self.feed, watched)
         )
 
     def works(self) -> list[Coroutine[None, None, None]]:
@@ -116,7 +101,8 @@ class Engine:
         for watch in self._watches:
             silence = 0.0 if watch.seen_at is None else now - watch.seen_at
             if silence > LONGEST_SILENCE:
-                return f"the watch of {watch.resource} has been silent for {silence:.0f} s"
+                where = f" in {watch.namespace}" if watch.namespace else ""
+                return f"the watch of {watch.resource}{where} has been silent for {silence:.0f} s"
         return self._elector.trouble()
 
     async def _fill_and_stand(self) -> None:
@@ -137,3 +123,30 @@ class Engine:
     def _lead(self) -> None:
         log.info("ready: this replica acts")
         self._reconciler.take_over()
+
+
+def _watches(client: KubeClient, feed: Feed, namespace: str | None) -> Iterator[ListWatch]:
+    """Of all but Tasks, in one namespace or in all."""
+    yield ListWatch(
+        client,
+        EXECUTIONS,
+        on_change=feed.execution,
+        on_gone=feed.execution_gone,
+        namespace=namespace,
+    )
+    yield ListWatch(
+        client,
+        JOBS,
+        label_selector=LABEL_EXECUTION_UID,
+        on_change=feed.job,
+        on_gone=feed.job_gone,
+        namespace=namespace,
+    )
+    yield ListWatch(
+        client,
+        PODS,
+        label_selector=LABEL_EXECUTION_UID,
+        on_change=feed.pod,
+        on_gone=feed.pod_gone,
+        namespace=namespace,
+    )

@@ -6,6 +6,7 @@ trouble made it skip.
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 from taskmill.kube.client import TASKS, KubeClient
 from taskmill.kube.errors import ApiError, NotFound
@@ -22,10 +23,22 @@ BEGUN = 30.0
 
 
 class Resync:
-    """Reads all Tasks, mends the cache, and has every key passed over."""
+    """Reads all Tasks, mends the cache, and has every key passed over.
 
-    def __init__(self, client: KubeClient, cache: Cache, feed: Feed, queue: WorkQueue[Key]) -> None:
+    All Tasks of `namespaces`, where some are named.
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        cache: Cache,
+        feed: Feed,
+        queue: WorkQueue[Key],
+        *,
+        namespaces: Sequence[str] = (),
+    ) -> None:
         self._client = client
+        self._namespaces = namespaces
         self._cache = cache
         self._feed = feed
         self._queue = queue
@@ -61,10 +74,12 @@ class Resync:
     async def once(self) -> None:
         """Read all Tasks anew. Raises `ApiError`."""
         before = self._cache.uids(Kind.TASK)
-        tasks, _ = await self._client.list(TASKS)
-        for raw in tasks:
-            self._feed.task(raw)
-        present = {raw["metadata"]["uid"] for raw in tasks}
+        present = set()
+        for namespace in self._namespaces or (None,):
+            tasks, _ = await self._client.list(TASKS, namespace)
+            for raw in tasks:
+                self._feed.task(raw)
+            present |= {raw["metadata"]["uid"] for raw in tasks}
         for key, uid in before.items():
             if uid not in present:
                 self._feed.gone(key, uid)

@@ -184,16 +184,17 @@ class Lists:
         self.tasks = tasks
         self.faults = list(faults)
 
-    async def list(self, resource, _namespace=None, **_):
+    async def list(self, resource, namespace=None, **_):
         assert resource == TASKS
         await asyncio.sleep(0)
         if self.faults:
             raise self.faults.pop(0)
-        return [json.loads(json.dumps(b.raw)) for b in self.tasks], "9"
+        listed = [json.loads(json.dumps(b.raw)) for b in self.tasks]
+        return [raw for raw in listed if namespace in {None, raw["metadata"]["namespace"]}], "9"
 
 
-def resync(told, client):
-    return Resync(client, told.cache, told.feed, told.queue)
+def resync(told, client, *namespaces):
+    return Resync(client, told.cache, told.feed, told.queue, namespaces=namespaces)
 
 
 @virtual
@@ -202,6 +203,20 @@ async def test_a_resync_finds_what_came_and_what_vanished_and_queues_everything(
     await resync(told, Lists([task("later", uid="two").version(7)])).once()
     assert told.cache.uid(TASK) is None
     assert set(await told.keys()) == {TASK, RUN, Key(Kind.TASK, "team", "later")}
+
+
+@virtual
+async def test_a_resync_of_some_namespaces_reads_each_and_no_other():
+    told = Told()
+    theirs = [task("one", uid=name) for name in ("team-a", "team-b", "other")]
+    for built in theirs:
+        built.raw["metadata"]["namespace"] = built.raw["metadata"]["uid"]
+    await resync(told, Lists(theirs), "team-a", "team-b").once()
+    assert {key.namespace for key in await told.keys()} == {"team-a", "team-b"}
+    # What is gone from one of them is gone, though another was read after it.
+    await resync(told, Lists(theirs[1:]), "team-a", "team-b").once()
+    assert told.cache.uid(Key(Kind.TASK, "team-a", "one")) is None
+    assert told.cache.uid(Key(Kind.TASK, "team-b", "one")) == "team-b"
 
 
 @virtual
