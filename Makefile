@@ -28,6 +28,10 @@ faults: setup ## All of the faults and hostile input of which `make test` tries 
 crds: setup ## Write crds/ from the models
 	$(BIN)/taskmill crds crds
 
+manifests: crds ## Write manifests/install.yaml: crds/ and manifests/base in one file
+	{ for crd in crds/*.yaml; do cat $$crd; echo ---; done; kubectl kustomize manifests/base; } \
+		> manifests/install.yaml
+
 record: setup ## Play every way to fail on the local cluster, and record it for docs and unit tests
 	TASKMILL_RECORD=1 $(BIN)/python -m pytest tests/e2e/verdicts
 	@$(MAKE) docs
@@ -83,4 +87,4 @@ setup: .venv/.installed
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-.PHONY: help demo test check unit faults crds record mutants docs site cluster status cluster-down bench soak image lock image-lock setup
+.PHONY: help demo test check unit faults crds manifests record mutants docs site cluster status cluster-down bench soak image lock image-lock setup

@@ -52,7 +52,7 @@ def _local() -> None:
     cluster = LocalCluster()
     install_packages()
     cluster.up()
-    _say("installing taskmill: crds/ and manifests/base")
+    _say("installing taskmill: crds/ and manifests/account")
     install(cluster.handle)
     _say("starting the operator under its own service account")
     resident.start(cluster)
@@ -83,7 +83,7 @@ def _context(name: str) -> Iterator[Handle]:
 @contextmanager
 def _beside(handle: Handle) -> Iterator[None]:
     """taskmill on somebody's cluster, its operator a process here for as long as the demo."""
-    _say("installing taskmill: crds/ and manifests/base")
+    _say("installing taskmill: crds/ and manifests/account")
     install(handle)
     with tempfile.TemporaryDirectory() as folder:
         kubeconfig = Path(folder, "operator.conf")

@@ -16,7 +16,7 @@ def install(cluster: Handle) -> None:
     """The CustomResourceDefinitions, the account, its rights and its guard."""
     applied = cluster.kubectl(*APPLY, "-f", str(ROOT / "crds"), "-o", "name").stdout.split()
     cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *applied)
-    cluster.kubectl(*APPLY, "-k", str(ROOT / "manifests" / "base"))
+    cluster.kubectl(*APPLY, "-k", str(ROOT / "manifests" / "account"))
 
 
 def write_kubeconfig(cluster: Handle, path: Path, *, duration: str) -> None:

@@ -47,7 +47,7 @@ def rights_of(rules: list[dict[str, Any]]) -> Iterator[Right]:
                 yield from (Right(verb, group, resource) for verb in rule["verbs"])
 
 
-_RBAC = yaml.safe_load_all((ROOT / "manifests" / "base" / "rbac.yaml").read_text())
+_RBAC = yaml.safe_load_all((ROOT / "manifests" / "account" / "rbac.yaml").read_text())
 ROLES = {one["kind"]: one["rules"] for one in _RBAC if one["kind"].endswith("Role")}
 GRANTED = [right for rules in ROLES.values() for right in rights_of(rules)]
 _PATH = re.compile(
