@@ -7,11 +7,9 @@ same locks and sources give the same bytes.
 from __future__ import annotations
 
 import hashlib
-import io
 import platform
 import re
 import subprocess
-import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
 from importlib import metadata
@@ -62,8 +60,8 @@ def image(below: bytes, own_wheel: bytes, name: str = NAME) -> Image:
         wheel = Path(folder, "taskmill.whl")
         wheel.write_bytes(own_wheel)
         wheels.add([wheel], tree)
-        with tarfile.open(fileobj=io.BytesIO(below)) as tar:
-            tar.extractall(root, filter="tar")
+        root.mkdir()
+        subprocess.run(["tar", "-x", "-C", str(root)], input=below, check=True, timeout=60)
         tree.unpack(root)
         _add_byte_code(root, f"{wheels.SITE}/taskmill", tree)
     return Image(
