@@ -62,7 +62,7 @@ def installed(cluster: Handle, before: Before) -> Handle:
 
 
 @pytest.fixture
-def user(installed: Handle, namespace: str) -> Iterator[User]:
-    someone = User(installed, namespace)
+def user(cluster: Handle, namespace: str) -> Iterator[User]:
+    someone = User(cluster, namespace)
     yield someone
     someone.close()

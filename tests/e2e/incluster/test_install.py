@@ -38,7 +38,7 @@ print(json.dumps({
 """
 
 
-def test_the_seeds_task_succeeds(user: User) -> None:
+def test_the_seeds_task_succeeds(installed: Handle, user: User) -> None:
     user.apply(SEED)
     ended = user.end_of("tutorial")
     assert ended["status"]["phase"] == "Succeeded"

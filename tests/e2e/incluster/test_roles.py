@@ -39,7 +39,7 @@ class Person:
 
 
 @pytest.fixture
-def people(user: User) -> Iterator[dict[str, Person]]:
+def people(installed: Handle, user: User) -> Iterator[dict[str, Person]]:
     """By the role that each has in the test's namespace."""
     with world.bound(user.cluster, user.namespace, reader="view", writer="edit", boss="admin"):
         found = {name: Person(name, user) for name in ("reader", "writer", "boss")}

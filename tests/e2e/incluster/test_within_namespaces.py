@@ -36,7 +36,7 @@ def namespace() -> str:
     return "default"
 
 
-def test_it_works_in_its_namespace_and_leaves_others_alone(user: User, installed: Handle) -> None:
+def test_it_works_in_its_namespace_and_leaves_others_alone(installed: Handle, user: User) -> None:
     with namespace_on(installed) as elsewhere:
         other = User(installed, elsewhere)
         try:
