@@ -1,6 +1,8 @@
 """Settings come from the environment, and a wrong one is told by its name."""
 
+import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -99,3 +101,22 @@ def test_a_wrong_setting_is_told_by_its_name(name, value, sentence):
     with pytest.raises(SettingsError) as told:
         Settings.from_environment({f"TASKMILL_{name}": value})
     assert str(told.value).startswith(sentence)
+
+
+class Asked(dict):
+    """An environment that notes what it is asked for."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = set()
+
+    def get(self, name, default=None):
+        self.names.add(name)
+        return default
+
+
+def test_the_page_on_installing_has_every_setting_and_no_other():
+    asked = Asked()
+    Settings.from_environment(asked)
+    page = (Path(__file__).parents[2] / "docs" / "install.md").read_text()
+    assert set(re.findall(r"^\| `(TASKMILL_\w+)`", page, re.MULTILINE)) == asked.names
