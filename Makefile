@@ -28,9 +28,13 @@ faults: setup ## All of the faults and hostile input of which `make test` tries 
 crds: setup ## Write crds/ from the models
 	$(BIN)/taskmill crds crds
 
-manifests: crds ## Write manifests/install.yaml: crds/ and manifests/base in one file
+manifests: crds ## Write manifests/install.yaml, and what the chart has of the other manifests
 	{ for crd in crds/*.yaml; do cat $$crd; echo ---; done; kubectl kustomize manifests/base; } \
 		> manifests/install.yaml
+	mkdir -p manifests/chart/crds manifests/chart/files
+	cp crds/*.yaml manifests/chart/crds
+	cp $(addprefix manifests/,account/rbac.yaml account/guards.yaml base/deployment.yaml ha/disruptions.yaml \
+		ha/replicas.yaml namespaced/watched/role.yaml roles/roles.yaml) manifests/chart/files
 
 record: setup ## Play every way to fail on the local cluster, and record it for docs and unit tests
 	TASKMILL_RECORD=1 $(BIN)/python -m pytest tests/e2e/verdicts

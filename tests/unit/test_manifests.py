@@ -36,6 +36,17 @@ def test_one_file_installs_the_kinds_and_then_the_rest():
     assert set(first) == {"CustomResourceDefinition"}
 
 
+CHART = MANIFESTS / "chart"
+COPIES = sorted(path for name in ("crds", "files") for path in (CHART / name).iterdir())
+
+
+@pytest.mark.parametrize("copy", COPIES, ids=lambda path: path.name)
+def test_the_chart_has_the_same_files(copy):
+    tops = [CHECKOUT / "crds"] if copy.parent.name == "crds" else folders()
+    originals = [path for top in tops for path in top.glob(copy.name)]
+    assert [path.read_text() for path in originals] == [copy.read_text()], "run `make manifests`"
+
+
 @pytest.mark.parametrize("folder", folders(), ids=lambda path: path.name)
 def test_whatever_is_installed_is_found_by_one_label(folder):
     for each in rendered(folder):

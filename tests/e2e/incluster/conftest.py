@@ -25,9 +25,13 @@ NEXT = "next"
 
 
 @pytest.fixture(scope="session")
-def home(operator_image: Path) -> Iterator[LocalCluster]:
+def only_local() -> None:
     if which() != "local":
         pytest.skip("needs a local cluster, into which it can load the image")
+
+
+@pytest.fixture(scope="session")
+def home(only_local: None, operator_image: Path) -> Iterator[LocalCluster]:
     with alone(Path(__file__).parent, timeout=100), running(LocalCluster(NUMBER)) as local:
         local.load(operator_image)
         tags = local._store.tag("docker.io", "library/taskmill", VERSION)
