@@ -25,15 +25,23 @@ _SOURCES = (".pyi", ".pyx", ".pxd", ".c", ".h", ".cpp")
 def fetch(cache: Path) -> list[Path]:
     """The wheels of the lock for the image's Python, from the cache or through pip."""
     cache.mkdir(parents=True, exist_ok=True)
+    try:
+        _download(cache, "--no-index")
+    except ClusterError:  # not all of them are there
+        _download(cache)
+    return sorted(cache.glob("*.whl"))
+
+
+def _download(cache: Path, *options: str) -> None:
+    """pip checks every digest, wherever a file comes from."""
     platforms = (f"--platform=manylinux_{glibc}_x86_64" for glibc in _PLATFORMS)
-    # pip looks into the cache first, and checks every digest wherever a file comes from.
     _run(
         *("-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"),
         *("--require-hashes", "--only-binary=:all:", "--python-version=3.11"),
         *("--implementation=cp", *platforms),
         *("--requirement", str(REQUIREMENTS), "--dest", str(cache), "--find-links", str(cache)),
+        *options,
     )
-    return sorted(cache.glob("*.whl"))
 
 
 def ours() -> bytes:
