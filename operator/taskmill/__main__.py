@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "operator",
         help="run the operator",
         description="Run the operator against the current kubeconfig, or in the cluster it is in. "
-        "Settings come from TASKMILL_* environment variables; README.md lists them.",
+        "Settings come from TASKMILL_* environment variables; docs/install.md lists them.",
     )
     write = commands.add_parser("crds", help="write the CustomResourceDefinitions")
     write.add_argument("directory", type=Path, nargs="?", default=Path("crds"))
