@@ -21,6 +21,7 @@ from taskmill.handlers import watch_tasks
 from taskmill.kube.auth import Credentials
 from taskmill.kube.client import KubeClient
 from taskmill.log import words
+from taskmill.metrics import Metrics
 from taskmill.reconcile.engine import Engine
 from taskmill.settings import Settings
 
@@ -49,14 +50,19 @@ async def run(settings: Settings, credentials: Credentials) -> None:
     _listen(told)
     log.info("taskmill %s starts as %s", metadata.version("taskmill"), settings.identity)
     async with contextlib.AsyncExitStack() as stack:
-        client = await stack.enter_async_context(KubeClient(credentials))
+        metrics = Metrics()
+        client, lease_client = [
+            await stack.enter_async_context(KubeClient(credentials, on_request=metrics.requested))
+            for _ in range(2)
+        ]
         engine = Engine(
             client,
-            await stack.enter_async_context(KubeClient(credentials)),
+            lease_client,
             namespace=settings.namespace,
             namespaces=settings.namespaces,
             identity=settings.identity,
             limits=settings.limits,
+            metrics=metrics,
         )
         watched = asyncio.Event()
         if settings.health_address is not None:
@@ -65,7 +71,9 @@ async def run(settings: Settings, credentials: Credentials) -> None:
                 engine.trouble,
                 lambda: "" if watched.is_set() else "Tasks are not watched yet",
             )
-            port = await stack.enter_async_context(health.serve(settings.health_address, *checks))
+            port = await stack.enter_async_context(
+                health.serve(settings.health_address, metrics, *checks)
+            )
             log.info("health is told on port %d", port)
         works = [asyncio.create_task(work) for work in engine.works()]
         watching = asyncio.create_task(

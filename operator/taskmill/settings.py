@@ -51,7 +51,7 @@ class Settings:
     log_format: str
     """`text` or `json`."""
     health_address: Address | None
-    """Where /healthz and /readyz answer; None: nowhere."""
+    """Where /healthz, /readyz and /metrics answer; None: nowhere."""
 
     @classmethod
     def from_environment(

@@ -18,6 +18,7 @@ import aiohttp
 import pytest
 
 from taskmill import health
+from taskmill.metrics import Metrics
 from taskmill.plan.world import Limits
 from taskmill.reconcile import engine
 from taskmill.reconcile.cache import Key, Kind
@@ -36,26 +37,26 @@ async def ask(port, path):
 
 
 async def test_it_is_ready_when_nothing_speaks_against_it():
-    async with health.serve(ANYWHERE, lambda: "", lambda: "") as port:
+    async with health.serve(ANYWHERE, Metrics(), lambda: "", lambda: "") as port:
         assert await ask(port, "/readyz") == (200, "ok\n")
 
 
 async def test_it_says_the_first_reason_why_it_is_not_ready_and_is_healthy_all_the_same():
-    async with health.serve(ANYWHERE, lambda: "", lambda: "one", lambda: "two") as port:
+    async with health.serve(ANYWHERE, Metrics(), lambda: "", lambda: "one", lambda: "two") as port:
         assert await ask(port, "/readyz") == (503, "one\n")
         assert await ask(port, "/healthz") == (200, "ok\n")
 
 
 async def test_there_is_nothing_else_to_be_had():
-    async with health.serve(ANYWHERE) as port:
+    async with health.serve(ANYWHERE, Metrics()) as port:
         assert (await ask(port, "/"))[0] == 404
 
 
 async def test_a_port_in_use_is_a_wrong_setting():
-    async with health.serve(ANYWHERE) as port:
+    async with health.serve(ANYWHERE, Metrics()) as port:
         words = f"^TASKMILL_HEALTH_ADDRESS 127.0.0.1:{port}: .*in use"
         with pytest.raises(SettingsError, match=words):
-            async with health.serve(Address("127.0.0.1", port)):
+            async with health.serve(Address("127.0.0.1", port), Metrics()):
                 pass
 
 

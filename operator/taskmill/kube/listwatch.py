@@ -65,6 +65,8 @@ class ListWatch:
     """Set once everything that existed at the start has been delivered."""
     seen_at: float | None = field(default=None, init=False)
     """When the server last said anything (`loop.time()`); a bookmark comes every minute."""
+    lists: int = field(default=0, init=False)
+    """How often everything was listed."""
 
     def __post_init__(self) -> None:
         self._known: dict[str, _Known] = {}
@@ -99,6 +101,7 @@ class ListWatch:
                 await asyncio.sleep(self._delay_after(error))
 
     async def _list(self) -> None:
+        self.lists += 1
         present: set[str] = set()
         place = ""
         pages = self.client.pages(

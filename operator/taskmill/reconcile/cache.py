@@ -4,7 +4,7 @@ Watches and the responses to our own writes feed it; the newer resourceVersion w
 reads its own writes. What vanished stays as a tombstone until its execution has a verdict.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from taskmill.diagnose.facts import Job, Pod, parse_job, parse_pod
+from taskmill.metrics import Metrics, told_as
 from taskmill.plan import names
 from taskmill.plan.slots import IN_TURN
 from taskmill.plan.world import (
@@ -78,7 +79,7 @@ class _Children(Generic[C]):
         known = self._known.get(uid)
         return uid in self.gone or bool(known and known[0] >= version)
 
-    def known(self, uid: str) -> C | None:
+    def find(self, uid: str) -> C | None:
         """As it was seen last."""
         known = self._known.get(uid)
         return known[1] if known else None
@@ -141,9 +142,13 @@ class _Family:
 
 
 class Cache:
-    """Everything the operator knows. Single-threaded; no method awaits."""
+    """Everything the operator knows. Single-threaded; no method awaits.
 
-    def __init__(self) -> None:
+    `metrics` hears what changes: once, whoever tells it here first.
+    """
+
+    def __init__(self, metrics: Metrics | None = None) -> None:
+        self.metrics = metrics or Metrics()
         self._tasks: dict[Key, Task] = {}
         self._executions: dict[Key, Execution] = {}
         self._by_task: dict[Key, set[Key]] = {}
@@ -189,6 +194,8 @@ class Cache:
         if task:
             self._by_task.setdefault(task, set()).add(key)
         self._shrink(key)
+        if known and known.meta.uid == execution.meta.uid:
+            self.metrics.execution_changed(known, execution)
         return key
 
     def _take(self, store: dict[Key, O], key: Key, new: O) -> bool:
@@ -287,6 +294,11 @@ class Cache:
         known = self._tasks.get(key) or self._executions.get(key)
         return known.meta.uid if known else None
 
+    def states(self) -> Counter[tuple[str, str]]:
+        """How many executions have each phase and reason."""
+        statuses = (execution.status for execution in self._executions.values())
+        return Counter(told_as(status.phase, status.reason) for status in statuses)
+
     def unfinished(self) -> set[str]:
         """Uids of the executions without a final phase."""
         return {e.meta.uid for e in self._executions.values() if not e.final}
@@ -304,6 +316,9 @@ class Cache:
         if job is None:
             return None
         self._homes[uid] = key
+        execution = self._executions.get(key)
+        if execution and not jobs and not execution.status.steps:
+            self.metrics.job_made(execution, job)
         return key if jobs.observe(job, version) else None
 
     def observe_pod(self, raw: JsonObject) -> Key | None:
@@ -315,7 +330,11 @@ class Cache:
             return None
         pod = parse_pod(raw, step_label=names.LABEL_STEP, attempt_label=names.LABEL_ATTEMPT)
         self._homes[uid] = key
-        return key if pods.observe(pod.after(pods.known(uid)), version) else None
+        before = pods.find(uid)
+        pod = pod.after(before)
+        if before:
+            self.metrics.pod_changed(before, pod)
+        return key if pods.observe(pod, version) else None
 
     def is_final(self, key: Key) -> bool:
         """Whether an execution has its verdict."""

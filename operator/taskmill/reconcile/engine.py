@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from taskmill.kube.client import EXECUTIONS, JOBS, PODS, KubeClient
 from taskmill.kube.lease import Elector
 from taskmill.kube.listwatch import ListWatch
+from taskmill.metrics import Metrics, Sight, Watch
 from taskmill.plan.names import LABEL_EXECUTION_UID
 from taskmill.plan.world import Limits
 from taskmill.reconcile.cache import Cache, Key
@@ -45,8 +46,10 @@ class Engine:
         identity: str,
         limits: Limits,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        metrics: Metrics | None = None,
     ) -> None:
-        cache = Cache()
+        metrics = metrics or Metrics()
+        self._cache = cache = Cache(metrics)
         self._queue = queue = WorkQueue[Key]()
         self.feed = Feed(cache=cache, queue=queue)
         self.filled = asyncio.Event()
@@ -73,6 +76,26 @@ class Engine:
             watch
             for watched in namespaces or (None,)
             for watch in _watches(client, self.feed, watched)
+        )
+
+        metrics.attach(look=self.sight, leads=lambda: self._elector.is_leader, clock=clock)
+
+    def sight(self) -> Sight:
+        """How things stand, for the metrics."""
+        now = asyncio.get_running_loop().time()
+        return Sight(
+            leader=self._elector.is_leader,
+            executions=self._cache.states(),
+            queued=self._queue.depth,
+            oldest=self._queue.oldest,
+            watches=tuple(
+                Watch(
+                    str(watch.resource),
+                    0.0 if watch.seen_at is None else now - watch.seen_at,
+                    watch.lists,
+                )
+                for watch in self._watches
+            ),
         )
 
     def works(self) -> list[Coroutine[None, None, None]]:

@@ -28,7 +28,7 @@ class WorkQueue(Generic[K]):
     def __init__(self, *, jitter: Callable[[], float] | None = None) -> None:
         self._jitter = jitter or (lambda: random.uniform(0.5, 1.0))  # noqa: S311 (no secret)
         self._ready: asyncio.Queue[K] = asyncio.Queue()
-        self._queued: set[K] = set()  # what is in _ready
+        self._queued: dict[K, float] = {}  # what is in _ready, in that order, and since when
         self._busy: set[K] = set()
         self._again: set[K] = set()  # busy, and due for one more run
         self._due: dict[K, float] = {}  # the truth; the heap may hold more than it
@@ -49,13 +49,19 @@ class WorkQueue(Generic[K]):
         """Keys that could run now if there were workers."""
         return len(self._queued)
 
+    @property
+    def oldest(self) -> float:
+        """For how many seconds the first of them has waited; 0 when there is none."""
+        since = next(iter(self._queued.values()), None)
+        return 0.0 if since is None else asyncio.get_running_loop().time() - since
+
     def add(self, key: K) -> None:
         """Run the key as soon as possible; a later time it was scheduled for is dropped."""
         self._due.pop(key, None)
         if key in self._busy:
             self._again.add(key)
         elif key not in self._queued:
-            self._queued.add(key)
+            self._queued[key] = asyncio.get_running_loop().time()
             self._ready.put_nowait(key)
 
     def add_at(self, key: K, when: float) -> None:
@@ -98,7 +104,7 @@ class WorkQueue(Generic[K]):
         key = await self._ready.get()
         if self._closed:
             await asyncio.Event().wait()  # until the worker is cancelled
-        self._queued.discard(key)
+        self._queued.pop(key, None)
         self._busy.add(key)
         return key
 

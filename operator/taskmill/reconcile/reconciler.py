@@ -129,6 +129,7 @@ class Reconciler:
     ) -> None:
         self._client = client
         self._cache = cache
+        self._metrics = cache.metrics
         self._queue = queue
         self._limits = limits
         self._is_leading = is_leading
@@ -162,12 +163,18 @@ class Reconciler:
             key = await self._queue.get()
             try:
                 if self._is_leading():
-                    await self._pass(key)
+                    await self._timed_pass(key)
             finally:
                 self._creations.passed(key)
                 self._queue.done(key)
             # Most passes wait for nothing: ten thousand in a row would keep the Lease waiting.
             await asyncio.sleep(0)
+
+    async def _timed_pass(self, key: Key) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await self._pass(key)
+        self._metrics.passed(key.kind, loop.time() - began)
 
     async def _pass(self, key: Key) -> None:
         if self._cache.is_untouched(key) and self._creations.lines_up(key):
@@ -182,6 +189,7 @@ class Reconciler:
                 await self._refresh(key, within=AFTER_CONFLICT)
         except Unreachable as error:
             log.debug("%s: %s", key, error)
+            self._metrics.pass_failed(key.kind, "unreachable")
             # What was asked before the outage is no answer after it.
             self._cache.memory(key).forget_answers()
             self._outage.met(key)
@@ -193,12 +201,15 @@ class Reconciler:
             self._outage.unsure(key)
             return
         except Throttled as error:
+            self._metrics.pass_failed(key.kind, "throttled")
             self._queue.add_in(key, error.retry_after or 1.0)
         except (ApiError, UnknownOutcome) as error:
             log.warning("%s: %s; trying again", key, error)
+            self._metrics.pass_failed(key.kind, "refused")
             self._queue.retry(key)
         except Exception:
             log.exception("%s: a bug in taskmill; trying again", key)
+            self._metrics.pass_failed(key.kind, "bug")
             self._queue.retry(key)
         else:
             self._queue.forget(key)
