@@ -40,9 +40,12 @@ def filled():
     return cache
 
 
+BESIDE = {"_dropped", "metrics"}
+
+
 def is_empty(cache):
-    """But for the uids of what went last, which are bounded."""
-    return not any(value for name, value in vars(cache).items() if name != "_dropped")
+    """But for the uids of what went last, which are bounded, and what is counted."""
+    return not any(value for name, value in vars(cache).items() if name not in BESIDE)
 
 
 def test_everything_about_an_execution_is_joined():
