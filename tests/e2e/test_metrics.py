@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from docs import ROOT
+from docs import documented_metrics
 from e2e.process import OperatorProcess
 from e2e.scrape import OPENMETRICS, Scrape, fetched, grown
 from e2e.test_replicas import Replica, Way
@@ -89,7 +89,7 @@ def test_what_was_done_is_what_is_told(measured: Replica, user: User) -> None:
     assert grown(running, after, "taskmill_executions", phase="Running") <= -1
     assert after.value("taskmill_queue_depth") >= 0
 
-    documented = set(re.findall(r"^\| `(taskmill_\w+)`", _page(), re.MULTILINE))
+    documented = documented_metrics()
     ours = {name for name in after.families if name.startswith("taskmill_")}
     assert {re.sub("_total$", "", name) for name in documented} == ours
 
@@ -131,7 +131,3 @@ def test_both_formats_are_to_be_had_and_name_no_object(measured: Replica, user: 
         assert "unspeakable" not in text
         assert user.namespace not in text
         assert "_created" not in text
-
-
-def _page() -> str:
-    return (ROOT / "docs" / "metrics.md").read_text()
