@@ -206,8 +206,9 @@ class Metrics:
                 self._retried(attempt)
         if new.phase is None or not new.phase.final or before.final:
             return
-        state = new.phase.value, new.reason or ""
-        (self._finished.get(state) or self._finished[new.phase.value, UNKNOWN]).inc()
+        told, _ = state = told_as(new.phase, new.reason)
+        if finished := self._finished.get(state) or self._finished.get((told, UNKNOWN)):
+            finished.inc()
         self._duration[new.phase].observe(_seconds(created, new.completed_at or now))
         if new.started_at and new.completed_at:
             self._verdict_lag.observe(_seconds(new.completed_at, now))

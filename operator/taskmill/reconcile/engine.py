@@ -83,6 +83,9 @@ class Engine:
     def sight(self) -> Sight:
         """How things stand, for the metrics."""
         now = asyncio.get_running_loop().time()
+        by_kind: dict[str, list[ListWatch]] = {}
+        for watch in self._watches:
+            by_kind.setdefault(str(watch.resource), []).append(watch)
         return Sight(
             leader=self._elector.is_leader,
             executions=self._cache.states(),
@@ -90,11 +93,12 @@ class Engine:
             oldest=self._queue.oldest,
             watches=tuple(
                 Watch(
-                    str(watch.resource),
-                    0.0 if watch.seen_at is None else now - watch.seen_at,
-                    watch.lists,
+                    kind,
+                    # Of several namespaces, that of the watch that does worst.
+                    max(now - (now if one.seen_at is None else one.seen_at) for one in watches),
+                    sum(one.lists for one in watches),
                 )
-                for watch in self._watches
+                for kind, watches in by_kind.items()
             ),
         )
 
