@@ -13,7 +13,7 @@ from typing import Any
 
 import kopf
 
-from taskmill.api.meta import GROUP, VERSION
+from taskmill.api.group import GROUP, VERSION
 from taskmill.kube.auth import Credentials
 from taskmill.reconcile.cache import Key, Kind
 from taskmill.reconcile.feed import Feed

@@ -22,7 +22,7 @@ from kubernetes import client, config
 
 from cluster.process import wait_for
 from taskmill.api.crds import manifests
-from taskmill.api.meta import GROUP, VERSION
+from taskmill.api.group import GROUP, VERSION
 
 pytestmark = pytest.mark.cluster
 

@@ -10,7 +10,8 @@ from typing import Any, Final
 import yaml
 
 from taskmill.api.execution import TaskExecution, TaskExecutionSpec, TaskExecutionStatus
-from taskmill.api.meta import GROUP, UNSEEN, VERSION, Model
+from taskmill.api.group import GROUP, VERSION
+from taskmill.api.meta import UNSEEN, Model
 from taskmill.api.schema import VALIDATIONS, Cel, Schema, structural, unwrapped
 from taskmill.api.task import DNS_LABEL, DNS_LABEL_SENTENCE, Task, TaskSpec, TaskStatus
 

@@ -19,10 +19,9 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema
 
+from taskmill.api.group import GROUP, VERSION
 from taskmill.api.schema import VALIDATIONS, Cel, Keywords, Schema, list_map
 
-GROUP: Final = "taskmill.dev"
-VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
 
 

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, WithJsonSchema
 
-from taskmill.api.meta import GROUP, Model
+from taskmill.api.group import GROUP
+from taskmill.api.meta import Model
 from taskmill.api.schema import OPAQUE, VALIDATIONS, Cel, Keywords, Schema
 
 MAIN: Final = "main"

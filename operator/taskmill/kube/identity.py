@@ -7,6 +7,7 @@ import base64
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ from taskmill.kube.errors import CredentialsError
 from taskmill.kube.kubeconfig import Entry
 
 _FILES_FRESH_FOR = timedelta(seconds=55)  # a mounted token is to be re-read every minute
-_PLUGIN_TIMEOUT = 60  # seconds; people type passwords into none of them here
+_PLUGIN_TIMEOUT = 60  # seconds; nobody types passwords into it then
 _SUPPORTED = "client certificates, token, tokenFile, username with password, exec"
 
 
@@ -42,8 +43,11 @@ class Identity:
         return {}
 
 
-def load_identity(entry: Entry) -> Identity:
-    """Read what the user entry names; CredentialsError says what is missing or unsupported."""
+def load_identity(entry: Entry, *, interactive: bool = False) -> Identity:
+    """Read what the user entry names; CredentialsError says what is missing or unsupported.
+
+    `interactive`: a person is there, whom an exec plugin may ask and tell.
+    """
     user = entry.user
     refused = [key for key in ("auth-provider", "as", "as-groups", "as-uid") if user.get(key)]
     if refused:
@@ -52,7 +56,7 @@ def load_identity(entry: Entry) -> Identity:
             f"supported are {_SUPPORTED}"
         )
     if user.get("exec"):
-        return _ask_plugin(entry, user["exec"])
+        return _ask_plugin(entry, user["exec"], interactive=interactive)
     token = read_file(user["tokenFile"]).strip() if user.get("tokenFile") else user.get("token")
     if user.get("tokenFile") and not token:
         raise CredentialsError(f"{user['tokenFile']} is empty")
@@ -86,10 +90,11 @@ def read_file(path: str) -> str:
         raise CredentialsError(f"cannot read {path}: {reason}") from None
 
 
-def _ask_plugin(entry: Entry, plugin: Mapping[str, Any]) -> Identity:
+def _ask_plugin(entry: Entry, plugin: Mapping[str, Any], *, interactive: bool) -> Identity:
     """Run a client-go credential plugin (client.authentication.k8s.io) and take its answer."""
     who = f"kubeconfig user {entry.user_name!r}: exec plugin {plugin.get('command')!r}"
-    spec: dict[str, Any] = {"interactive": False}
+    interactive = interactive and plugin.get("interactiveMode") != "Never" and sys.stdin.isatty()
+    spec: dict[str, Any] = {"interactive": interactive}
     if plugin.get("provideClusterInfo"):
         spec["cluster"] = {k: v for k, v in entry.cluster.items() if k != "extensions"}
     request = {"apiVersion": plugin.get("apiVersion"), "kind": "ExecCredential", "spec": spec}
@@ -98,9 +103,10 @@ def _ask_plugin(entry: Entry, plugin: Mapping[str, Any]) -> Identity:
         run = subprocess.run(  # noqa: S603 (running it is what the kubeconfig asks for)
             [plugin["command"], *(plugin.get("args") or [])],
             env=env | {"KUBERNETES_EXEC_INFO": json.dumps(request)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_PLUGIN_TIMEOUT,
+            stdin=None if interactive else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=None if interactive else subprocess.PIPE,
+            timeout=None if interactive else _PLUGIN_TIMEOUT,
             check=True,
         )
         status = json.loads(run.stdout)["status"]
@@ -112,7 +118,7 @@ def _ask_plugin(entry: Entry, plugin: Mapping[str, Any]) -> Identity:
             fresh_until=datetime.fromisoformat(expires) if expires else None,
         )
     except subprocess.CalledProcessError as error:
-        said = error.stderr.decode(errors="replace").strip()[-300:]
+        said = (error.stderr or b"").decode(errors="replace").strip()[-300:] or "see above"
         raise CredentialsError(f"{who} exited with {error.returncode}: {said}") from None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CredentialsError(f"{who} did not run: {type(error).__name__}") from None

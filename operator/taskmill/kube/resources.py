@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from taskmill.api.meta import GROUP, VERSION
+from taskmill.api.group import GROUP, VERSION
 
 
 @dataclass(frozen=True, slots=True)

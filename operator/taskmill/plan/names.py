@@ -10,7 +10,7 @@ import json
 from functools import lru_cache
 from typing import Any
 
-from taskmill.api.meta import GROUP
+from taskmill.api.group import GROUP
 
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGED_BY = "taskmill"

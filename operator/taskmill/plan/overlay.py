@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from taskmill.api import pod
-from taskmill.api.meta import GROUP
+from taskmill.api.group import GROUP
 from taskmill.api.pod import MAIN, PodTemplate
 
 Json = dict[str, Any]
