@@ -72,7 +72,7 @@ class Logs:
         self._api, self._which = api, which
         self._run = run_of(raw)
         self._sources: dict[str, Source] = {}
-        self._queue: Queue[Line | Source | ApiError] = Queue(_WAITING)
+        self._queue: Queue[Line | Source | Exception] = Queue(_WAITING)
         self._first: dict[str, int] = {}
         self._may_list = True
 
@@ -102,7 +102,7 @@ class Logs:
                 item = self._queue.get(timeout=max(0.01, looked + LOOK_EVERY - time.monotonic()))
             except Empty:
                 continue
-            if isinstance(item, ApiError):
+            if isinstance(item, Exception):
                 raise item
             if isinstance(item, Source):
                 item.reads = False
@@ -203,6 +203,8 @@ class Logs:
             # The next look takes it up where it was cut.
             source.cuts += 1
             ended = ended and source.cuts > CUTS
+        except Exception as error:  # noqa: BLE001 - it is raised where it is awaited
+            self._queue.put(error)
         source.done = ended
         self._queue.put(source)
 

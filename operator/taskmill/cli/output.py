@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 KIND = "taskexecution.taskmill.dev"
 _ENDLESS = 10_000
@@ -27,6 +27,16 @@ def console(*, stderr: bool = False) -> Console:
         force_terminal=tty,
         width=None if tty else _ENDLESS,
     )
+
+
+def show(out: Console, page: RenderableType) -> None:
+    """Print it; what is no terminal gets no blanks at the ends of lines."""
+    if out.is_terminal:
+        out.print(page)
+        return
+    with out.capture() as captured:
+        out.print(page)
+    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def is_plain(out: Console) -> bool:

@@ -76,7 +76,7 @@ def _steps(run: Run, now: datetime) -> Iterator[RenderableType]:
         yield Text.assemble((step.id, "bold"), "  ", " ".join(filter(None, words)))
         for line in _about(step, [one for one in run.attempts if one.step == step.id]):
             yield _indented(line)
-        if step.message and step.message != run.message:
+        if step.message and step.message not in run.message:
             yield _indented(Text(step.message))
 
 
@@ -108,7 +108,7 @@ def _events(told: Sequence[Told] | str, now: datetime) -> Iterator[RenderableTyp
         style = "yellow" if one.warning else ""
         age = between(one.at, now)
         yield _indented(Text(f"{age:>5}  {one.reason}{times}  {one.about}", style=style))
-        yield Padding(Text(one.words), (0, 0, 0, INDENT + 7))
+        yield Padding(Text(one.words), (0, 0, 0, INDENT + 7), expand=False)
 
 
 def _commands(lines: Iterable[tuple[str, str]]) -> Iterator[Text]:
@@ -124,4 +124,4 @@ def _title(text: str) -> Text:
 
 
 def _indented(part: RenderableType) -> RenderableType:
-    return Padding(part, (0, 0, 0, INDENT))
+    return Padding(part, (0, 0, 0, INDENT), expand=False)

@@ -39,10 +39,10 @@ class Marks:
         return self.by_phase.get(phase, "?")
 
 
-MARKS = Marks(
-    {"": "○", "Pending": "◌", "Running": "●", "Succeeded": "✓", "Failed": "✗", "Stopped": "■"}
+_NOT_STARTED = ""
+MARKS, ASCII = (
+    Marks(dict(zip((_NOT_STARTED, *Phase), marks, strict=True))) for marks in ("○◌●✓✗■", ".->+x#")
 )
-ASCII = Marks({"": ".", "Pending": "-", "Running": ">", "Succeeded": "+", "Failed": "x"})
 
 
 # ---- lists ----
@@ -130,8 +130,7 @@ def in_a_line(run: Run, now: datetime) -> str:
 
 
 def _headline(run: Run, now: datetime) -> Text:
-    line = Text(run.name, style="bold")
-    line.append("  ")
+    line = Text.assemble((run.name, "bold"), "  ")
     line += _phase(run.phase)
     if run.reason:
         line.append(f" {run.reason}")
@@ -185,9 +184,9 @@ def _words(run: Run, step: Step, level: int) -> Iterator[RenderableType]:
     for attempt in run.attempts:
         if attempt.step == step.id:
             words = f"attempt {attempt.number}: {attempt.reason}: {attempt.message}"
-            yield Padding(Text(words.rstrip(": "), style="dim"), (0, 0, 0, left))
+            yield Padding(Text(words.rstrip(": "), style="dim"), (0, 0, 0, left), expand=False)
     if step.message and step.message not in run.message:
-        yield Padding(Text(step.message, style="dim"), (0, 0, 0, left))
+        yield Padding(Text(step.message, style="dim"), (0, 0, 0, left), expand=False)
 
 
 def _told(step: Step, now: datetime) -> str:

@@ -24,13 +24,13 @@ def command(session: Session, *, name: str) -> Exit:
     Why it failed or waits, its steps and attempts, Jobs and pods, Events, and what to do next.
     """
     from taskmill.cli.find import find_run
-    from taskmill.cli.output import console
+    from taskmill.cli.output import console, show
     from taskmill.cli.page import page
     from taskmill.cli.view import run_of
 
     run = run_of(find_run(session.api, session.namespace, name))
     told = _events(session, run)
-    console().print(page(run, told, session.command, session.api.now()))
+    show(console(), page(run, told, session.command, session.api.now()))
     return Exit.SUCCEEDED
 
 

@@ -32,7 +32,7 @@ _WATCH_ROWS = 1
     "--phase",
     "phases",
     multiple=True,
-    type=click.Choice(PHASES, case_sensitive=False),
+    type=click.Choice(PHASES),
     help="In this phase; repeatable.",
 )
 @click.option("-w", "--watch", is_flag=True, help="Go on, with a line for each change.")

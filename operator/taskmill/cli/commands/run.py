@@ -77,13 +77,14 @@ def command(  # noqa: PLR0913 - one for each option
         raise click.UsageError("--script, --command and --image-pull-policy go with --image")
     if script and is_command:
         raise click.UsageError("--script and --command cannot both be given")
+    variables, time = _env(env), timedelta(seconds=seconds(limit)) if limit else None
     asked = Asked(
         namespace=session.namespace,
-        started_by="" if dry_run == "client" and image else whoami(session),
+        started_by=whoami(session),
         name=name,
-        env=_env(env),
+        env=variables,
         args=args,
-        limit=timedelta(seconds=seconds(limit)) if limit else None,
+        limit=time,
     )
     if image:
         runs = _runs(image, script, pull, args, is_command=is_command)

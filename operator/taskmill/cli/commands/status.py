@@ -35,13 +35,13 @@ def command(session: Session, *, name: str, watch: bool, form: str | None) -> Ex
 
 
 def _show(session: Session, raw: dict[str, Any], *, wide: bool) -> None:
-    from taskmill.cli.output import console, is_plain
+    from taskmill.cli.output import console, is_plain, show
     from taskmill.cli.show import ASCII, MARKS, status
     from taskmill.cli.view import run_of
 
     out = console()
     marks = ASCII if is_plain(out) else MARKS
-    out.print(status(run_of(raw), session.api.now(), marks=marks, wide=wide))
+    show(out, status(run_of(raw), session.api.now(), marks=marks, wide=wide))
 
 
 def _watch(session: Session, raw: dict[str, Any], *, wide: bool) -> None:

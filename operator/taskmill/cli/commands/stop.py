@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from taskmill.api.reasons import Phase
 from taskmill.cli import completing, options
 from taskmill.cli.exits import Exit
 from taskmill.cli.session import Session, note
@@ -29,7 +30,7 @@ def command(session: Session, *, names: tuple[str, ...]) -> Exit:
         if run.final:
             note(f"{run.name} has ended already: {run.phase}")
             continue
-        body = {"spec": {"desiredPhase": "Stopped"}}
+        body = {"spec": {"desiredPhase": str(Phase.STOPPED)}}
         session.api.patch(EXECUTIONS, run.namespace, run.name, body)
         click.echo(f"{KIND}/{run.name} stopping")
     return Exit.SUCCEEDED
