@@ -51,7 +51,7 @@ def executions(session: Session, _: click.Context) -> Found:
     listed.sort(key=lambda raw: raw["metadata"]["creationTimestamp"], reverse=True)
     for raw in listed:
         run = run_of(raw)
-        yield run.name, " ".join(filter(None, (run.phase, run.reason)))
+        yield run.name, run.state
 
 
 @_completes

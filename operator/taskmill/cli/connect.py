@@ -99,7 +99,7 @@ def _from_provider(entry: Entry, kubeconfig: str) -> Identity:
         )
     except (ConfigException, OSError, ValueError) as error:
         raise CredentialsError(f"kubeconfig user {entry.user_name!r}: {error}") from None
-    token = str(configuration.get_api_key_with_prefix("authorization") or "")
+    token = str(configuration.get_api_key_with_prefix("BearerToken", "authorization") or "")
     if not token:
         name = entry.user["auth-provider"].get("name")
         raise CredentialsError(

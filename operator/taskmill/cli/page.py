@@ -57,7 +57,7 @@ def _facts(run: Run, now: datetime) -> Iterator[Text]:
         "Name": run.name,
         "Namespace": run.namespace,
         "Task": task or "none",
-        "Phase": " ".join(filter(None, (run.phase, run.reason))),
+        "Phase": run.state,
         "Started by": run.started_by,
         "Created": ago(run.created),
         "Started": ago(run.started),
@@ -72,7 +72,7 @@ def _facts(run: Run, now: datetime) -> Iterator[Text]:
 def _steps(run: Run, now: datetime) -> Iterator[RenderableType]:
     for step in run.steps:
         took = between(step.started, step.ended or now)
-        words = (step.phase or "not started", step.reason, took)
+        words = (step.state or "not started", took)
         yield Text.assemble((step.id, "bold"), "  ", " ".join(filter(None, words)))
         for line in _about(step, [one for one in run.attempts if one.step == step.id]):
             yield _indented(line)

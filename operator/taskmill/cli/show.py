@@ -125,15 +125,14 @@ def change(before: Run | None, run: Run, now: datetime) -> Iterator[str]:
 
 def in_a_line(run: Run, now: datetime) -> str:
     """The state of a run."""
-    words = " ".join(filter(None, (run.phase, run.reason, between(run.started, run.ended or now))))
+    words = " ".join(filter(None, (run.state, between(run.started, run.ended or now))))
     return f"{words}: {run.message}" if run.message else words
 
 
 def _headline(run: Run, now: datetime) -> Text:
     line = Text.assemble((run.name, "bold"), "  ")
     line += _phase(run.phase)
-    if run.reason:
-        line.append(f" {run.reason}")
+    line.append(run.state.removeprefix(run.phase))
     if took := between(run.started, run.ended or now):
         line.append(f"  {took}")
     elif age := between(run.created, run.ended or now):
@@ -170,7 +169,7 @@ def _notes(run: Run, step: Step, by_id: dict[str, Step], now: datetime) -> Itera
             yield f"after {' and '.join(open_)}"
         elif run.final:
             yield "not started"
-    if step.phase and step.phase != Phase.SUCCEEDED and step.reason:
+    if step.phase not in ("", Phase.SUCCEEDED, step.reason) and step.reason:
         yield step.reason
     if step.attempt > 1:
         yield f"attempt {step.attempt}"
@@ -192,7 +191,7 @@ def _words(run: Run, step: Step, level: int) -> Iterator[RenderableType]:
 def _told(step: Step, now: datetime) -> str:
     took = between(step.started, step.ended or now)
     again = f"attempt {step.attempt}" if step.attempt > 1 else ""
-    return " ".join(filter(None, (step.phase, step.reason, again, took)))
+    return " ".join(filter(None, (step.state, again, took)))
 
 
 def _phase(phase: str) -> Text:

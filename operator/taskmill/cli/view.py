@@ -18,6 +18,11 @@ Raw = Mapping[str, Any]
 FINAL = frozenset(str(phase) for phase in Phase if phase.final)
 
 
+def _state(phase: str, reason: str) -> str:
+    """Phase and reason, once where both are the same word."""
+    return " ".join(dict.fromkeys(filter(None, (phase, reason))))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One step of the plan and where it stands."""
@@ -43,6 +48,11 @@ class Step:
     started: datetime | None = None
     ended: datetime | None = None
     output: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def state(self) -> str:
+        """Phase and reason; "" while it has not started."""
+        return _state(self.phase, self.reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +92,11 @@ class Run:
     steps: tuple[Step, ...]
     """All of the plan, each behind those it depends on."""
     attempts: tuple[Attempt, ...]
+
+    @property
+    def state(self) -> str:
+        """Phase and reason."""
+        return _state(self.phase, self.reason)
 
     @property
     def final(self) -> bool:
