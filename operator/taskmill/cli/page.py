@@ -107,8 +107,8 @@ def _events(told: Sequence[Told] | str, now: datetime) -> Iterator[RenderableTyp
         times = f" (x{one.count})" if one.count > 1 else ""
         style = "yellow" if one.warning else ""
         age = between(one.at, now)
-        yield _indented(Text(f"{age:>5}  {one.reason}{times}  {one.about}", style=style))
-        yield Padding(Text(one.words), (0, 0, 0, INDENT + 7), expand=False)
+        yield _indented(Text(f"{age:>6}  {one.reason}{times}  {one.about}", style=style))
+        yield Padding(Text(one.words), (0, 0, 0, INDENT + 8), expand=False)
 
 
 def _commands(lines: Iterable[tuple[str, str]]) -> Iterator[Text]:
