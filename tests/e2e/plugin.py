@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +92,10 @@ class Person:
             env=self.env,
         )
 
-    def begin(self, *words: str) -> subprocess.Popen[str]:
-        """`kubectl task WORDS`, going on."""
-        return subprocess.Popen(
+    @contextmanager
+    def begin(self, *words: str) -> Iterator[subprocess.Popen[str]]:
+        """`kubectl task WORDS`, going on; ended at the latest with the test."""
+        with subprocess.Popen(
             [_kubectl(), "task", *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -101,7 +104,11 @@ class Person:
             env=self.env,
             # Ctrl-C goes to all that runs in the foreground.
             start_new_session=True,
-        )
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
 
 def _kubectl() -> str:

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -180,7 +179,9 @@ def test_each_attempt_has_its_log(admin: User, person: Person) -> None:
 
 
 def test_what_goes_on_is_waited_for_stopped_and_told_of(admin: User, person: Person) -> None:
-    admin.apply(plan("long", step("sleep", "sleep 300"), step("rest", "true", "sleep")))
+    admin.apply(
+        plan("long", step("sleep", "echo begins; sleep 300"), step("rest", "true", "sleep"))
+    )
     admin.phase("long", "Running")
     shown = person.task("status", "long").stdout
     assert re.search(r"● sleep +Running +\d+s", shown), shown
@@ -188,18 +189,21 @@ def test_what_goes_on_is_waited_for_stopped_and_told_of(admin: User, person: Per
     late = person.task("wait", "long", "--timeout", "1s", exits=4)
     assert late.stdout == ""
     assert "long has not ended within 1s, and goes on" in late.stderr
-    watching = person.begin("status", "long", "--watch")
-    following = person.begin("logs", "-f", "long")
-    time.sleep(1.5)
-    os.killpg(following.pid, signal.SIGINT)
-    _, words = following.communicate(timeout=20)
-    assert "long goes on. To stop it: kubectl task stop long" in words
-    assert following.returncode == 130
-    assert person.task("stop", "long").stdout == "taskexecution.taskmill.dev/long stopping\n"
-    assert person.task("wait", "long", exits=3).stdout.startswith("long Stopped ")
-    seen, _ = watching.communicate(timeout=20)
-    assert "long: step sleep: Running" in seen
-    assert seen.splitlines()[-1].startswith("long: Stopped ")
+    with person.begin("status", "long", "--watch") as watching:
+        assert watching.stdout and watching.stdout.readline().startswith(
+            "long: step sleep: Running"
+        )
+        with person.begin("logs", "-f", "long") as following:
+            assert following.stdout and following.stdout.readline() == "[sleep] begins\n"
+            os.killpg(following.pid, signal.SIGINT)
+            _, words = following.communicate(timeout=20)
+        assert "long goes on. To stop it: kubectl task stop long" in words
+        assert following.returncode == 130
+        stopped = person.task("stop", "long").stdout
+        assert stopped == "taskexecution.taskmill.dev/long stopping\n"
+        assert person.task("wait", "long", exits=3).stdout.startswith("long Stopped ")
+        seen, _ = watching.communicate(timeout=20)
+        assert seen.splitlines()[-1].startswith("long: Stopped ")
     again = person.task("stop", "long")
     assert (again.stdout, again.stderr) == ("", "long has ended already: Stopped\n")
     admin.apply(execution("fine", run_spec("true")))
