@@ -190,11 +190,11 @@ def test_what_goes_on_is_waited_for_stopped_and_told_of(admin: User, person: Per
     assert late.stdout == ""
     assert "long has not ended within 1s, and goes on" in late.stderr
     with person.begin("status", "long", "--watch") as watching:
-        assert watching.stdout and watching.stdout.readline().startswith(
-            "long: step sleep: Running"
-        )
+        assert watching.stdout
+        assert watching.stdout.readline().startswith("long: step sleep: Running")
         with person.begin("logs", "-f", "long") as following:
-            assert following.stdout and following.stdout.readline() == "[sleep] begins\n"
+            assert following.stdout
+            assert following.stdout.readline() == "[sleep] begins\n"
             os.killpg(following.pid, signal.SIGINT)
             _, words = following.communicate(timeout=20)
         assert "long goes on. To stop it: kubectl task stop long" in words
