@@ -9,9 +9,6 @@ import re
 from dataclasses import dataclass
 
 _STAMP = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)) ?")
-_PIECE = 8192
-"""Container runtimes cut long lines into pieces of a multiple of it, and the kubelet puts a
-timestamp before each piece (k8s.io/cri-client/pkg/logs)."""
 
 
 @dataclass(slots=True)
@@ -50,14 +47,4 @@ class Position:
             self.count += 1
         else:
             self.stamp, self.count, self._again = stamp, 1, 1
-        return _joined(line[found.end() :])
-
-
-def _joined(text: bytes) -> bytes:
-    """A long line without the timestamps of its later pieces."""
-    at = _PIECE
-    while at < len(text):
-        if found := _STAMP.match(text, at):
-            text = text[:at] + text[found.end() :]
-        at += _PIECE
-    return text
+        return line[found.end() :]

@@ -38,12 +38,6 @@ def test_it_asks_from_where_it_was():
     assert position.query == {"timestamps": "true", "sinceTime": stamp(3).decode()}
 
 
-def test_the_pieces_of_a_long_line_are_joined():
-    pieces = [b"a" * 16384, b"b" * 16384, b"c\n"]
-    line = b"".join(stamp(1) + b" " + piece for piece in pieces)
-    assert Position().take(line) == b"".join(pieces)
-
-
 def test_what_a_task_prints_that_looks_alike_stays():
     said = b"at 2026-11-24T12:00:00.000000000Z it began\n"
     assert Position().take(stamp(1) + b" " + said) == said
