@@ -21,6 +21,8 @@ class Position:
     """Lines with that stamp so far."""
     _again: int = 0
     """Those of them that this stream has given again."""
+    _replays: bool = False
+    """Whether this stream may still give what was there before."""
 
     @property
     def query(self) -> dict[str, str]:
@@ -30,21 +32,23 @@ class Position:
 
     def reopen(self) -> None:
         """A new stream begins."""
-        self._again = 0
+        self._again, self._replays = 0, bool(self.stamp)
 
     def take(self, line: bytes) -> bytes | None:
         """The line without its timestamp; None when it was there before."""
         found = _STAMP.match(line)
         if not found:
             return line  # the kubelet's own words
-        stamp = found[1]
-        if stamp < self.stamp:
+        stamp, text = found[1], line[found.end() :]
+        if self._replays and self._was_there(stamp):
             return None
-        if stamp == self.stamp:
-            self._again += 1
-            if self._again <= self.count:
-                return None
-            self.count += 1
-        else:
-            self.stamp, self.count, self._again = stamp, 1, 1
-        return line[found.end() :]
+        # From here on all is new, although a node's clock may be set back.
+        self._replays = False
+        self.count = self.count + 1 if stamp == self.stamp else 1
+        self.stamp = stamp
+        return text
+
+    def _was_there(self, stamp: bytes) -> bool:
+        """Of one width, stamps are ordered as text is."""
+        self._again += stamp == self.stamp
+        return stamp < self.stamp or (stamp == self.stamp and self._again <= self.count)

@@ -47,3 +47,11 @@ def test_what_a_task_prints_that_looks_alike_stays():
 def test_empty_lines_stay():
     assert Position().take(stamp(1) + b" \n") == b"\n"
     assert Position().take(stamp(1) + b"  indented\n") == b" indented\n"
+
+
+def test_a_clock_that_is_set_back_hides_nothing():
+    position = Position()
+    for opened in (stamp(30), stamp(40)):
+        position.reopen()
+        assert position.take(opened + b" before\n") == b"before\n"
+        assert position.take(stamp(1) + b" after\n") == b"after\n"
