@@ -30,6 +30,8 @@ class OperatorProcess:
         }
         self._process: subprocess.Popen[bytes] | None = None
         self._offset = 0
+        self.acts_since = 0.0
+        """By the monotonic clock."""
 
     @property
     def pid(self) -> int:
@@ -63,6 +65,7 @@ class OperatorProcess:
                 assert self._process.poll() is None, f"the operator ended:\n{written}"
                 assert time.monotonic() < deadline, f"not ready:\n{written}"
                 time.sleep(0.05)
+            self.acts_since = time.monotonic()
         except BaseException:
             self.kill()
             raise

@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any
 from unittest import mock
 
@@ -14,7 +13,7 @@ from taskmill.diagnose.facts import Job, parse_job
 from taskmill.kube.lease import Elector
 from taskmill.kube.listwatch import ListWatch
 from taskmill.plan import names
-from taskmill.plan.executions import decide, questions, steps
+from taskmill.plan.executions import questions, steps
 from taskmill.plan.tasks import overlap
 from taskmill.reconcile import cache
 from taskmill.reconcile.cache import Cache
@@ -74,10 +73,6 @@ _ADD = WorkQueue.add
 
 
 _EXTEND = Elector._extend
-
-
-def _always_patient(*_: Any) -> timedelta:
-    return decide.START_PATIENCE
 
 
 def _believe_resumed(raw: Any, **labels: Any) -> Job | None:
@@ -184,10 +179,5 @@ MUTATIONS = (
         "a pod that was taken away counts as deleted, whatever its Job may say",
         3545,
         _in_place_of(questions, "_await_suspension", _nothing),
-    ),
-    Mutation(
-        "in a crowd nothing is told at once, whatever rests on it",
-        1,
-        _in_place_of(decide, "_patience", _always_patient),
     ),
 )
