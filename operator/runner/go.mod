@@ -1,0 +1,3 @@
+module taskmill.dev/runner
+
+go 1.26.0
