@@ -71,6 +71,29 @@ func TestASpecThatIsNotUnderstoodRunsNothing(t *testing.T) {
 	}
 }
 
+func TestTheFirstExecutableOfThePathIsTaken(t *testing.T) {
+	plain, works := t.TempDir(), t.TempDir()
+	keep(t, plain+"/tool", "")
+	os.Chmod(keep(t, works+"/tool", ""), 0o755)
+	for path, wanted := range map[string]string{
+		plain + ":" + works:       works + "/tool",
+		"/no/such::" + works:      works + "/tool",
+		plain + ":/no/such":       "permission denied",
+		"/no/such:" + t.TempDir(): "not found in PATH",
+	} {
+		got, err := lookUp("tool", func(string) (string, bool) { return path, true })
+		if err != nil {
+			got = err.Error()
+		}
+		if got != wanted {
+			t.Errorf("%s: %s, wanted %s", path, got, wanted)
+		}
+	}
+	if got, err := lookUp("sh", func(string) (string, bool) { return "", false }); err != nil || got != "/bin/sh" {
+		t.Errorf("without PATH: %s %v", got, err)
+	}
+}
+
 // What a program can see of how it was started, but for its process group.
 const look = `env | grep -v ^_= ; pwd; umask; ulimit -a; ulimit -Hn; id; grep -E '^(Sig(Blk|Ign)|Cap|NoNewPrivs|Groups)' /proc/self/status; ls -l /proc/self/fd | grep -c pipe`
 

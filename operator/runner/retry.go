@@ -63,9 +63,6 @@ func (r *retrier) do(ctx context.Context, attempt func(context.Context) error) e
 			r.heard = time.Now()
 			return nil
 		}
-		if ctx.Err() != nil {
-			return &exhausted{err}
-		}
 		var passing *transient
 		if !errors.As(err, &passing) {
 			return err
