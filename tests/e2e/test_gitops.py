@@ -22,7 +22,7 @@ def test_samples_applied_again_and_again_change_nothing(user: User) -> None:
     names = [one["metadata"]["name"] for one in objects()]
     for path in SAMPLES:
         user.kubectl("apply", "-f", str(path))
-    user.wait(lambda: all(user.tasks(name).get("status") for name in names))
+    user.wait(lambda: all(user.tasks(name)["status"].get("conditions") for name in names))
     for options in ((), ("--server-side", "--force-conflicts")):
         for _ in range(2):
             for path in SAMPLES:
