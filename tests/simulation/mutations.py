@@ -14,7 +14,6 @@ from taskmill.kube.lease import Elector
 from taskmill.kube.listwatch import ListWatch
 from taskmill.plan import names
 from taskmill.plan.executions import questions, steps
-from taskmill.plan.tasks import overlap
 from taskmill.reconcile import cache
 from taskmill.reconcile.cache import Cache
 from taskmill.reconcile.outage import Outage
@@ -169,11 +168,6 @@ MUTATIONS = (
         "a Job that is resumed has started, before its controller says so",
         66,
         _in_place_of(cache, "parse_job", _believe_resumed),
-    ),
-    Mutation(
-        "what comes after a creation without an answer does not wait for it",
-        5001807,
-        _in_place_of(overlap, "unanswered", _nothing),
     ),
     Mutation(
         "a pod that was taken away counts as deleted, whatever its Job may say",
