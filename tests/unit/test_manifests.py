@@ -102,3 +102,15 @@ def test_roles_are_the_servers_own_and_give_nobody_the_status():
     for role in rendered("roles"):
         granted = [resource for rule in role["rules"] for resource in rule["resources"]]
         assert not [resource for resource in granted if "/" in resource or resource == "*"]
+
+
+def test_what_is_scraped_is_the_operator():
+    pod = one(rendered("base"), "Deployment", NAME)["spec"]["template"]
+    service = one(rendered("monitoring"), "Service", f"{NAME}-metrics")
+    monitor = one(rendered("monitoring/prometheus-operator"), "ServiceMonitor", NAME)["spec"]
+    assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+    assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    (port,), (endpoint,) = service["spec"]["ports"], monitor["endpoints"]
+    assert endpoint["port"] == port["name"]
+    (container,) = pod["spec"]["containers"]
+    assert {"name": port["targetPort"], "containerPort": port["port"]} in container["ports"]

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from cluster.handle import Handle
+from cluster.process import wait_for
 from e2e.incluster import world
 from e2e.incluster.world import MANIFESTS, OURS
 from e2e.install import SYSTEM
@@ -72,6 +73,26 @@ def test_it_is_installed_again_without_any_change(installed: Handle) -> None:
     former = world.operators(installed)
     world.install(installed)
     assert world.operators(installed) == former
+
+
+def test_its_metrics_are_found_by_the_service_that_is_scraped(installed: Handle) -> None:
+    world.overlay(installed, "monitoring")
+    try:
+        slices = wait_for(lambda: _endpoints(installed), "the Service to have a pod", timeout=30)
+        (uid,) = {target["targetRef"]["uid"] for found in slices for target in found["endpoints"]}
+        pod = world.operators(installed)[uid]
+        path = f"/api/v1/namespaces/{SYSTEM}/pods/{pod}:8080/proxy/metrics"
+        assert "taskmill_leader 1.0" in installed.kubectl("get", "--raw", path).stdout
+    finally:
+        installed.kubectl("delete", "-k", str(MANIFESTS / "monitoring"))
+
+
+def _endpoints(cluster: Handle) -> list[dict[str, Any]]:
+    service = "kubernetes.io/service-name=taskmill-operator-metrics"
+    told = cluster.kubectl(
+        "-n", SYSTEM, "get", "endpointslices", "-l", service, "-o", "json"
+    ).stdout
+    return [found for found in json.loads(told)["items"] if found.get("endpoints")]
 
 
 @pytest.mark.parametrize("name", ["networkpolicy", "flowcontrol"])
