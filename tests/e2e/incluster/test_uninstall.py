@@ -22,7 +22,7 @@ def test_it_leaves_nothing(before: Before, installed: Handle, user: User) -> Non
         assert any(line.startswith(f"{kind} ") for line in during - before.inventory), kind
     world.uninstall(installed)
     # The test's own namespace has nothing left in it, and goes like those of other tests.
-    assert not user.jobs()
+    wait_for(lambda: not user.jobs() and not user.pods(), "Jobs to be gone", timeout=60)
     installed.kubectl("delete", "namespace", user.namespace)
 
     def left() -> set[str]:
