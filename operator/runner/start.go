@@ -10,7 +10,8 @@ import (
 
 // start runs argv as the kernel would have run it in place of this process: with the same
 // environment, working directory, umask, limits, user and open files. New are only its process
-// group, so that signals reach all of it, and that no signal is ignored or blocked.
+// group, so that signals reach all of it, and that no signal is ignored or blocked (32 to 34, which
+// C libraries keep for themselves, are ignored if they were).
 func start(argv []string) (*child, error) {
 	path, err := lookUp(argv[0], os.LookupEnv)
 	if err != nil {

@@ -65,7 +65,7 @@ async def _play(spec: Json, then: Callable[[Api], bool]) -> Told:
     api = Api(running.time)
     place = Place(api, random.Random(0))
     Cluster(place, random.Random(1))
-    replica = Replica(place, "a")
+    replica = Replica(place, "a", crowded=False)
     replica.start()
     await asyncio.sleep(1)
     body = {"apiVersion": API_VERSION, "kind": "TaskExecution", "metadata": {"name": NAME}}
