@@ -72,7 +72,7 @@ LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashe
 
 lock: setup ## Pin the newest allowed dependencies
 	$(LOCK) pyproject.toml --extra dev --upgrade --output-file requirements.lock
-	$(LOCK) pyproject.toml --constraints requirements.lock --output-file operator/requirements.lock
+	$(LOCK) pyproject.toml --extra gateway --constraints requirements.lock --output-file operator/requirements.lock
 	echo hatchling | $(LOCK) - --constraints requirements.lock --output-file operator/build.lock
 
 image-lock: setup ## Pin today's Debian packages for the image
