@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from cluster.handle import Handle
 from cluster.process import wait_for
 from e2e.incluster import world
 from e2e.incluster.world import MANIFESTS
+from e2e.plugin import Person as Shell
+from e2e.plugin import account, put_on_path
 from e2e.user import User, execution, run_spec, task
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
@@ -124,3 +127,34 @@ def test_approved_tasks_are_started_as_they_are_and_nothing_else_is(
     assert FORBIDDEN in approved.tries(
         "patch", "tmt", "one", "--type=merge", '-p={"spec":{"script":"false"}}'
     )
+
+
+def test_the_plugin_starts_what_is_approved_for_who_may_start_no_more(
+    user: User, approved: Person, tmp_path: Path
+) -> None:
+    put_on_path(tmp_path)
+    starter = Shell(user.cluster.kubeconfig, tmp_path)
+    mine = ("--as=starter", f"--namespace={user.namespace}")
+    user.apply(
+        task("one", "true", trigger="Manual"),
+        task("whole", "true", trigger="Manual", dependsOn=["one"]),
+    )
+    done = starter.task("run", "whole", "--wait", *mine)
+    assert "a policy lets you start Tasks only as they are" in done.stderr
+    assert "Succeeded" in done.stdout + done.stderr
+    anything = ("run", f"--image={run_spec('true')['image']}", *mine, "--", "true")
+    assert "may only start Tasks as they are here" in starter.task(*anything, exits=2).stderr
+    with_env = ("run", "whole", "--env=A=b", *mine)
+    assert "plan, env and args take the verb" in starter.task(*with_env, exits=2).stderr
+
+    runs = {"apiGroups": ["taskmill.dev"], "resources": ["taskexecutions"]}
+    path = tmp_path / "blind.yaml"
+    account(
+        user.cluster,
+        user.namespace,
+        "blind",
+        ({**runs, "verbs": ["create", "get", "list", "watch"]},),
+        path,
+    )
+    done = Shell(path, tmp_path).task("run", "whole", "--wait")
+    assert "the operator reads the Task instead" in done.stderr
